@@ -1,0 +1,248 @@
+"""`pollbridge.toml`, read and checked: connections, destinations, and how long history is kept.
+
+The deployment carries the checked configuration with it: functions find it in their bundle, commands in
+the stack. Only synth reads the file.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from pollbridge.vendors import VENDORS
+from pollbridge.vendors.answer import Vendor
+
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+"""Connections open job keys and, like destinations, name functions and queues: lower case, digits, dashes."""
+
+RESERVED_HEADERS = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection"})
+
+
+class InvalidConfig(ValueError):
+    """The configuration cannot be used; the message is one line that names the mistake."""
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _duration(value: Any) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    match = re.fullmatch(r"([1-9]\d{0,6})([smhd])", value, re.ASCII) if isinstance(value, str) else None
+    if not match:
+        raise ValueError('wants a duration such as "90s", "15m", "24h" or "400d"')
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+Duration = Annotated[
+    timedelta, BeforeValidator(_duration), PlainSerializer(lambda span: f"{int(span.total_seconds())}s", return_type=str)
+]
+Word = Annotated[str, StringConstraints(min_length=1)]
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\t\x20-\x7e]*$")]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Cadence(Section):
+    """How eagerly a connection's jobs are looked at."""
+
+    fresh: Duration = timedelta(minutes=15)
+    settle: Duration = timedelta(hours=24)
+    discovery: Duration = timedelta(minutes=5)
+
+
+class Limits(Section):
+    """How hard the vendor may be asked; what is left out is the vendor's own limit."""
+
+    per_second: Annotated[float, Field(gt=0)] | None = None
+    per_minute: Annotated[float, Field(gt=0)] | None = None
+    concurrency: Annotated[int, Field(ge=1, le=200)] | None = None
+
+
+class Connection(Section):
+    """A configured vendor. Its name opens the keys of its jobs."""
+
+    type: str
+    base_url: str
+    secret: Word
+    scopes: tuple[Word, ...] = ()
+    scope_secrets: Mapping[Word, Word] = {}
+    allow_private: bool = False
+    cadence: Cadence = Cadence()
+    limits: Limits = Limits()
+
+    @property
+    def vendor(self) -> Vendor:
+        return VENDORS[self.type]
+
+    @property
+    def concurrency(self) -> int:
+        return self.limits.concurrency or self.vendor.limits.concurrency
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.secret, *self.scope_secrets.values())))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _vendor_defaults(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("type"), str):
+            if values["type"] not in VENDORS:
+                raise ValueError(f"unknown vendor {values['type']!r}: type is one of {', '.join(VENDORS)}")
+            values = {"base_url": VENDORS[values["type"]].base_url, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Connection:
+        scheme = self.base_url.partition("://")[0]
+        if not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", self.base_url):
+            raise ValueError(f"base_url {self.base_url!r} is no http(s) address without query, fragment or user")
+        if scheme == "http" and not self.allow_private:
+            raise ValueError("base_url is plain http, which would show your key: use https, or allow_private = true")
+        return self
+
+
+class Match(Section):
+    """Which events a destination hears of. A key concerns only events that have the field."""
+
+    vendor: tuple[Word, ...] | None = None
+    connection: tuple[Word, ...] | None = None
+    kind: tuple[Word, ...] | None = None
+    scope: tuple[Word, ...] | None = None
+    state: tuple[Word, ...] | None = None
+    reasons: tuple[Word, ...] | None = None
+    detail_type: tuple[Word, ...] | None = None
+    labels: Mapping[Word, tuple[Word, ...]] | None = None
+    pattern: Mapping[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Match:
+        if self.pattern is not None and len(self.model_fields_set) > 1:
+            raise ValueError("pattern stands alone: leave the other keys out, or write them into the pattern")
+        return self
+
+
+class Destination(Section):
+    """A configured receiver."""
+
+    type: Literal["slack", "webhook"]
+    secret: Word
+    enabled: bool = True
+    allow_private: bool = False
+    headers: Mapping[HeaderName, HeaderValue] = {}
+    match: Match = Match()
+
+    @model_validator(mode="after")
+    def _headers(self) -> Destination:
+        if self.headers and self.type != "webhook":
+            raise ValueError("headers are for webhooks only")
+        for name in self.headers:
+            if name.lower() in RESERVED_HEADERS or name.lower().startswith("webhook-"):
+                raise ValueError(f"headers may not set {name}: pollbridge sets it")
+        return self
+
+
+class History(Section):
+    retain: Duration = timedelta(days=400)
+    raw: Duration = timedelta(days=30)
+
+
+class Alarms(Section):
+    email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$")] | None = None
+    topic_arn: Annotated[str, StringConstraints(pattern=r"^arn:[^:]+:sns:[^:]+:\d{12}:.+$")] | None = None
+
+    @model_validator(mode="after")
+    def _one_reader(self) -> Alarms:
+        if self.email and self.topic_arn:
+            raise ValueError("set email or topic_arn, not both")
+        return self
+
+
+class Api(Section):
+    enabled: bool = False
+
+
+class Configuration(Section):
+    """The whole of `pollbridge.toml`."""
+
+    vendors: Mapping[str, Connection]
+    destinations: Mapping[str, Destination] = {}
+    history: History = History()
+    alarms: Alarms = Alarms()
+    api: Api = Api()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        for table in ("vendors", "destinations"):
+            for name in values.get(table) or {}:
+                if not NAME.fullmatch(name):
+                    raise ValueError(f"{table}.{name}: a name is lower-case letters, digits and dashes, at most 40")
+        connections = values.get("vendors")
+        if isinstance(connections, dict):
+            named = {name: {"type": name, **c} if isinstance(c, dict) else c for name, c in connections.items()}
+            values = {**values, "vendors": named}
+        return values
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> Configuration:
+        if not self.vendors:
+            raise ValueError("no connection: add a [vendors.<name>] table")
+        return self
+
+    @property
+    def secrets(self) -> dict[str, Connection | Destination]:
+        """Every secret's name (or ARN), with what it is for."""
+        of_connections = {secret: c for c in self.vendors.values() for secret in c.secrets}
+        return of_connections | {d.secret: d for d in self.destinations.values()}
+
+
+def load(path: Path) -> Configuration:
+    """Read a configuration file. Raises InvalidConfig in one line that names file and mistake."""
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise InvalidConfig(f"{path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidConfig(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidConfig(f"{path}: is not valid TOML: {error}") from None
+    return check(values, str(path))
+
+
+def check(values: Mapping[str, Any], source: str) -> Configuration:
+    """Values as a configuration. Raises InvalidConfig."""
+    try:
+        return Configuration.model_validate(dict(values))
+    except ValidationError as error:
+        raise InvalidConfig(f"{source}: {_mistake(error)}") from None
+
+
+def _mistake(error: ValidationError) -> str:
+    first, *others = error.errors(include_url=False)
+    where = ".".join(str(step) for step in first["loc"])
+    what = {"extra_forbidden": "is no key pollbridge knows", "missing": "is missing"}.get(
+        first["type"], first["msg"].removeprefix("Value error, ")
+    )
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{where}: {what}{more}" if where else f"{what}{more}"

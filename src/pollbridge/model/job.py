@@ -1,0 +1,203 @@
+"""Jobs: their keys, the states they are seen in, and the normalized snapshot of one vendor answer."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Self
+from urllib.parse import quote, unquote
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+KEY_LIMIT = 1024
+"""Bytes of a printed job key. DynamoDB's partition key holds 2,048; a webhook and a Slack button must carry it too."""
+
+TEXT_LIMIT = 4096
+"""Bytes of `error` and of `message`; with the limits below a snapshot stays under 32 KB whatever a vendor sends."""
+
+NAME_LIMIT = 512
+WORD_LIMIT = 200
+TIME_LIMIT = 64
+HREF_LIMIT = 2048
+LINKS_LIMIT = 4
+CHILD_TEXT_LIMIT = 96
+CHILDREN_LIMIT = 100
+
+INT64 = 2**63
+
+
+class InvalidJobKey(ValueError):
+    """The text is no job key; the message names what to mend."""
+
+
+class State(StrEnum):
+    """Our word for where a job stands. `unknown` is a vendor status not seen before, never an outcome."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    PARTIALLY_FAILED = "partially_failed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    HALTED = "halted"
+    ARCHIVED = "archived"
+    UNKNOWN = "unknown"
+
+    @property
+    def terminal(self) -> bool:
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset(
+    {State.SUCCEEDED, State.PARTIALLY_FAILED, State.FAILED, State.CANCELLED, State.HALTED, State.ARCHIVED}
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class JobKey:
+    """The printable name of a job: `<connection>/<kind>/<scope>/<id>`, parts percent-encoded.
+
+    Scope and id are opaque: any non-empty text but `.` and `..`, which no URL path can carry.
+    """
+
+    connection: str
+    kind: str
+    scope: str
+    id: str
+
+    def __post_init__(self) -> None:
+        for part, value in (("connection", self.connection), ("kind", self.kind), ("scope", self.scope), ("id", self.id)):
+            if not value or value in {".", ".."}:
+                raise InvalidJobKey(f"its {part} is {value!r}, which cannot name anything")
+        if len(str(self).encode()) > KEY_LIMIT:
+            raise InvalidJobKey(f"it is longer than {KEY_LIMIT} bytes")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a printed key. Raises InvalidJobKey."""
+        parts = text.split("/")
+        if len(parts) != 4:
+            raise InvalidJobKey(f"it has {len(parts)} parts, not the four of <connection>/<kind>/<scope>/<id>")
+        return cls(*(_decode(part) for part in parts))
+
+    def __str__(self) -> str:
+        try:
+            return "/".join(quote(part, safe="") for part in (self.connection, self.kind, self.scope, self.id))
+        except UnicodeEncodeError:
+            raise InvalidJobKey("it is not valid UTF-8") from None
+
+
+def _decode(part: str) -> str:
+    if re.search(r"%(?![0-9A-Fa-f]{2})", part):
+        raise InvalidJobKey(f"{part!r} holds a % that starts no percent-encoded byte")
+    try:
+        return unquote(part, errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidJobKey(f"{part!r} does not decode to UTF-8") from None
+
+
+def clip(text: str, limit: int) -> str:
+    """The text, cut to `limit` bytes of UTF-8 with an ellipsis when it is longer."""
+    raw = text.encode("utf-8", "replace")
+    if len(raw) <= limit:
+        return raw.decode()
+    return raw[: limit - 3].decode("utf-8", "ignore") + "…"
+
+
+def clipped(limit: int) -> BeforeValidator:
+    """Cuts a text field to `limit` bytes; anything else is left for the field's type to judge."""
+    return BeforeValidator(lambda value: clip(value, limit) if isinstance(value, str) else value)
+
+
+def _count(value: Any) -> int | None:
+    """A vendor's counter: a whole number within 0 … 2^63-1 (more breaks PutEvents), else nothing."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 0 <= value < INT64 else None
+
+
+Count = Annotated[int | None, BeforeValidator(_count)]
+Text = Annotated[str, clipped(TEXT_LIMIT)]
+Word = Annotated[str, clipped(WORD_LIMIT)]
+When = Annotated[str, clipped(TIME_LIMIT)]
+
+
+class Fact(BaseModel):
+    """Base of what is recorded: unchangeable once made."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Progress(Fact):
+    """How many parts of a job stand where; null where the vendor doesn't tell."""
+
+    total: Count = None
+    succeeded: Count = None
+    failed: Count = None
+    pending: Count = None
+    retrying: Count = None
+    cancelled: Count = None
+
+    @property
+    def done(self) -> int:
+        return (self.succeeded or 0) + (self.failed or 0) + (self.cancelled or 0)
+
+    @property
+    def tenth(self) -> int:
+        """0 … 10: how many whole tenths of `total` are done."""
+        return min(10, self.done * 10 // self.total) if self.total else 0
+
+
+class Link(Fact):
+    """A web address the vendor gave, unaltered; `rel` says what it leads to (`pull_request`, …)."""
+
+    rel: str
+    href: str
+
+
+class Child(Fact):
+    """One part of a job, as far as the vendor names it: a child job of Scale, a to-do of Mintlify."""
+
+    id: Annotated[str | None, clipped(CHILD_TEXT_LIMIT)] = None
+    status: Annotated[str | None, clipped(CHILD_TEXT_LIMIT)] = None
+    title: Annotated[str | None, clipped(CHILD_TEXT_LIMIT)] = None
+
+
+class Children(Fact):
+    """How many children stand under each vendor word, and the first hundred of them."""
+
+    counts: dict[str, int] = Field(default_factory=dict)
+    entries: tuple[Child, ...] = ()
+
+    @classmethod
+    def of(cls, children: list[Child]) -> Children | None:
+        if not children:
+            return None
+        counts: dict[str, int] = {}
+        for child in children:
+            word = child.status or "unknown"
+            if word in counts or len(counts) < 16:
+                counts[word] = counts.get(word, 0) + 1
+        return cls(counts=counts, entries=tuple(children[:CHILDREN_LIMIT]))
+
+
+class Snapshot(Fact):
+    """What one vendor answer says of a job, in our words. At most 32 KB as JSON.
+
+    Times are the vendor's, as ISO-8601 in UTC; one that could not be read stays as the vendor wrote it.
+    """
+
+    state: State
+    vendor_status: Word | None = None
+    name: Annotated[str | None, clipped(NAME_LIMIT)] = None
+    progress: Progress | None = None
+    links: tuple[Link, ...] = ()
+    error: Text | None = None
+    message: Text | None = None
+    created_at: When | None = None
+    started_at: When | None = None
+    updated_at: When | None = None
+    finished_at: When | None = None
+    children: Children | None = None

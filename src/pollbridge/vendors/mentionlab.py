@@ -1,0 +1,121 @@
+"""MentionLab: https://docs.mentionlab.io (jobs, and the executions they are made of)."""
+
+from pydantic import Field
+
+from pollbridge.model.job import Count, JobKey, Progress, Snapshot, State
+from pollbridge.vendors.answer import (
+    Answer,
+    Identifier,
+    Kind,
+    Limits,
+    Moment,
+    Request,
+    Seen,
+    Status,
+    Vendor,
+    lower_uuid,
+    named,
+    read,
+    segment,
+    states,
+)
+
+# https://docs.mentionlab.io/api-reference/jobs/get-a-job-by-id
+JOB_STATES = {
+    "pending": State.PENDING,
+    "processing": State.RUNNING,
+    "completed": State.SUCCEEDED,
+    "partial_failed": State.PARTIALLY_FAILED,
+    "failed": State.FAILED,
+}
+
+# A run says `success` where a job says `completed`; the vendor's own example of a run has no status at all.
+EXECUTION_STATES = {
+    "pending": State.PENDING,
+    "retrying": State.RETRYING,
+    "success": State.SUCCEEDED,
+    "failed": State.FAILED,
+}
+
+
+class JobAnswer(Answer):
+    id: Identifier = None
+    status: Status = None
+    total: Count = Field(None, alias="totalExecutions")
+    pending: Count = Field(None, alias="pendingExecutions")
+    retrying: Count = Field(None, alias="retryingExecutions")
+    success: Count = Field(None, alias="successExecutions")
+    failed: Count = Field(None, alias="failedExecutions")
+    created_at: Moment = Field(None, alias="createdAt")
+    updated_at: Moment = Field(None, alias="updatedAt")
+
+    @property
+    def progress(self) -> Progress | None:
+        counts = (self.total, self.pending, self.retrying, self.success, self.failed)
+        if all(count is None for count in counts):
+            return None
+        # `totalExecutions` is the sum of the other four, so none is ever cancelled.
+        return Progress(
+            total=self.total,
+            succeeded=self.success,
+            failed=self.failed,
+            pending=self.pending,
+            retrying=self.retrying,
+            cancelled=0,
+        )
+
+
+class ExecutionAnswer(Answer):
+    id: Identifier = Field(None, alias="jobExecutionId")
+    status: Status = None
+    initiated_at: Moment = Field(None, alias="initiatedAt")
+    created_at: Moment = Field(None, alias="createdAt")
+
+
+def request_job(key: JobKey) -> Request:
+    return Request(f"/api/jobs/{segment(key.id)}", {"x-project-id": key.scope})
+
+
+def request_execution(key: JobKey) -> Request:
+    # With `v1`, unlike the jobs' path.
+    return Request(f"/api/v1/job-executions/{segment(key.id)}", {"x-project-id": key.scope})
+
+
+def parse_job(body: bytes) -> Seen:
+    job = read(JobAnswer, body)
+    return Seen(
+        named(job.id, "id"),
+        Snapshot(
+            state=states(JOB_STATES, job.status),
+            vendor_status=job.status,
+            progress=job.progress,
+            created_at=job.created_at,
+            updated_at=job.updated_at,
+        ),
+    )
+
+
+def parse_execution(body: bytes) -> Seen:
+    run = read(ExecutionAnswer, body)
+    return Seen(
+        named(run.id, "jobExecutionId"),
+        Snapshot(
+            state=states(EXECUTION_STATES, run.status),
+            vendor_status=run.status,
+            created_at=run.created_at,
+            started_at=run.initiated_at,
+        ),
+    )
+
+
+MENTIONLAB = Vendor(
+    name="mentionlab",
+    base_url="https://api.mentionlab.io",
+    # Two documents disagree; this is the stricter of each (https://docs.mentionlab.io/developers/rate-limits).
+    limits=Limits(per_second=10, per_minute=120, concurrency=20),
+    kinds={
+        "job": Kind(request_job, parse_job, lower_uuid),
+        "execution": Kind(request_execution, parse_execution, lower_uuid),
+    },
+    headers=("x-api-key", "x-organisation-id"),
+)

@@ -1,0 +1,96 @@
+"""Scale GenAI Platform, Dex: https://docs.gp.scale.com (document jobs of a project)."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from pollbridge.model.job import Child, Children, Count, JobKey, Progress, Snapshot, State
+from pollbridge.vendors.answer import (
+    Answer,
+    Identifier,
+    Kind,
+    Limits,
+    Moment,
+    Object,
+    Objects,
+    Prose,
+    Request,
+    Seen,
+    Status,
+    String,
+    Vendor,
+    named,
+    read,
+    segment,
+    states,
+)
+
+# https://docs.gp.scale.com, "Get Job"
+JOB_STATES = {
+    "pending": State.PENDING,
+    "running": State.RUNNING,
+    "succeeded": State.SUCCEEDED,
+    "partially_succeeded": State.PARTIALLY_FAILED,
+    "failed": State.FAILED,
+    "cancelled": State.CANCELLED,
+}
+
+
+class ChildAnswer(Answer):
+    id: Identifier = Field(None, alias="job_id")
+    status: Status = None
+    error: Prose = None
+
+
+class ProgressAnswer(Answer):
+    total: Count = None
+    succeeded: Count = None
+    failed: Count = None
+    cancelled: Count = None
+    pending: Count = None
+    child_jobs: Annotated[list[ChildAnswer], Objects] = []
+
+
+class JobAnswer(Answer):
+    id: Identifier = None
+    status: Status = None
+    operation: String = None
+    error: Prose = None
+    progress: Annotated[ProgressAnswer | None, Object] = None
+    created_at: Moment = None
+    started_at: Moment = None
+    completed_at: Moment = None
+
+
+def request_job(key: JobKey) -> Request:
+    return Request(f"/v1/projects/{segment(key.scope)}/jobs/{segment(key.id)}", {})
+
+
+def parse_job(body: bytes) -> Seen:
+    job = read(JobAnswer, body)
+    counts: dict[str, Any] = job.progress.model_dump(exclude={"child_jobs"}) if job.progress else {}
+    children = job.progress.child_jobs if job.progress else []
+    return Seen(
+        named(job.id, "id"),
+        Snapshot(
+            state=states(JOB_STATES, job.status),
+            vendor_status=job.status,
+            name=job.operation,
+            progress=Progress(**counts) if any(count is not None for count in counts.values()) else None,
+            error=job.error,
+            created_at=job.created_at,
+            started_at=job.started_at,
+            finished_at=job.completed_at,
+            children=Children.of([Child(id=child.id, status=child.status, title=child.error) for child in children]),
+        ),
+    )
+
+
+SCALE = Vendor(
+    name="scale",
+    base_url="https://dex.sgp.scale.com",
+    # No limit is documented; this is ours.
+    limits=Limits(per_second=10, per_minute=300, concurrency=20),
+    kinds={"job": Kind(request_job, parse_job)},
+    headers=("x-api-key", "x-selected-account-id"),
+)
