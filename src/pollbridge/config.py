@@ -6,6 +6,7 @@ the stack. Only synth reads the file.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -27,8 +28,8 @@ from pydantic import (
 from pollbridge.vendors import VENDORS
 from pollbridge.vendors.answer import Vendor
 
-NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
-"""Connections open job keys and, like destinations, name functions and queues: lower case, digits, dashes."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+"""Of connections, which open job keys, and of destinations."""
 
 RESERVED_HEADERS = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection"})
 
@@ -43,7 +44,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def _duration(value: Any) -> timedelta:
     if isinstance(value, timedelta):
         return value
-    match = re.fullmatch(r"([1-9]\d{0,6})([smhd])", value, re.ASCII) if isinstance(value, str) else None
+    match = re.fullmatch(r"([1-9]\d{0,8})([smhd])", value, re.ASCII) if isinstance(value, str) else None
     if not match:
         raise ValueError('wants a duration such as "90s", "15m", "24h" or "400d"')
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
@@ -135,7 +136,7 @@ class Match(Section):
 
     @model_validator(mode="after")
     def _one_way(self) -> Match:
-        if self.pattern is not None and len(self.model_fields_set) > 1:
+        if self.pattern is not None and len(self.model_dump(exclude_none=True)) > 1:
             raise ValueError("pattern stands alone: leave the other keys out, or write them into the pattern")
         return self
 
@@ -197,7 +198,7 @@ class Configuration(Section):
         for table in ("vendors", "destinations"):
             for name in values.get(table) or {}:
                 if not NAME.fullmatch(name):
-                    raise ValueError(f"{table}.{name}: a name is lower-case letters, digits and dashes, at most 40")
+                    raise ValueError(f"{table}.{name}: a name is at most 40 letters, digits, dashes and underscores")
         connections = values.get("vendors")
         if isinstance(connections, dict):
             named = {name: {"type": name, **c} if isinstance(c, dict) else c for name, c in connections.items()}
@@ -228,6 +229,11 @@ def load(path: Path) -> Configuration:
     except tomllib.TOMLDecodeError as error:
         raise InvalidConfig(f"{path}: is not valid TOML: {error}") from None
     return check(values, str(path))
+
+
+def bundled() -> Configuration:
+    """The configuration a function was deployed with: the file in its bundle that POLLBRIDGE_CONFIG names."""
+    return Configuration.model_validate_json(Path(os.environ["POLLBRIDGE_CONFIG"]).read_bytes())
 
 
 def check(values: Mapping[str, Any], source: str) -> Configuration:

@@ -1,0 +1,46 @@
+"""The command line. A command is imported when it is called, so that `--help` stays instant."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from pollbridge import __version__
+
+COMMANDS = {
+    "watch": ("pollbridge.cli.watch:watch", "Follow jobs."),
+    "unwatch": ("pollbridge.cli.watch:unwatch", "Stop following a job."),
+    "jobs": ("pollbridge.cli.read:jobs", "List the jobs that are known."),
+    "show": ("pollbridge.cli.read:show", "Show how a job stands."),
+    "history": ("pollbridge.cli.read:history", "Show every change a job was seen in."),
+    "parse": ("pollbridge.cli.parse:parse", "Read a vendor's answer from a file."),
+    "secret": ("pollbridge.cli.secret:secret", "Store keys and addresses in Secrets Manager."),
+    "local": ("pollbridge.cli.local:local", "Run the whole deployment on this machine."),
+    "demo": ("pollbridge.cli.demo:demo", "Watch jobs of every vendor live through their states."),
+}
+
+
+class Commands(click.Group):
+    """A group that knows its commands by name and help, and imports the one that runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(version)s")
+def main() -> None:
+    """Ask vendors how their jobs are doing, so that you don't have to."""
