@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Self
 from urllib.parse import quote, unquote
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 KEY_LIMIT = 1024
 """Bytes of a printed job key. DynamoDB's partition key holds 2,048; a webhook and a Slack button must carry it too."""
 
 TEXT_LIMIT = 4096
-"""Bytes of `error` and of `message`; with the limits below a snapshot stays under 32 KB whatever a vendor sends."""
+"""Bytes of JSON of `error` and of `message`; with the limits below a snapshot stays under 32 KB whatever a vendor sends."""
 
 NAME_LIMIT = 512
 WORD_LIMIT = 200
@@ -23,6 +24,7 @@ HREF_LIMIT = 2048
 LINKS_LIMIT = 4
 CHILD_TEXT_LIMIT = 96
 CHILDREN_LIMIT = 100
+CHILDREN_BYTES = 12 * 1024
 
 INT64 = 2**63
 
@@ -107,8 +109,16 @@ def clip(text: str, limit: int) -> str:
 
 
 def clipped(limit: int) -> BeforeValidator:
-    """Cuts a text field to `limit` bytes; anything else is left for the field's type to judge."""
-    return BeforeValidator(lambda value: clip(value, limit) if isinstance(value, str) else value)
+    """Cuts a text field to what takes `limit` bytes of JSON; anything else is left for the field's type to judge."""
+    return BeforeValidator(lambda value: _fit(value, limit) if isinstance(value, str) else value)
+
+
+def _fit(text: str, limit: int) -> str:
+    text = clip(text, limit)
+    while (excess := len(json.dumps(text, ensure_ascii=False).encode()) - 2 - limit) > 0:
+        # JSON writes one byte as at most six (\u0000): each round cuts no more than is certain.
+        text = clip(text, len(text.encode()) - -(-excess // 6))
+    return text
 
 
 def _count(value: Any) -> int | None:
@@ -166,7 +176,7 @@ class Child(Fact):
 
 
 class Children(Fact):
-    """How many children stand under each vendor word, and the first hundred of them."""
+    """How many children stand under each vendor word, and the first of them: at most a hundred, and 12 KB."""
 
     counts: dict[str, int] = Field(default_factory=dict)
     entries: tuple[Child, ...] = ()
@@ -180,7 +190,14 @@ class Children(Fact):
             word = child.status or "unknown"
             if word in counts or len(counts) < 16:
                 counts[word] = counts.get(word, 0) + 1
-        return cls(counts=counts, entries=tuple(children[:CHILDREN_LIMIT]))
+        entries: list[Child] = []
+        room = CHILDREN_BYTES
+        for child in children[:CHILDREN_LIMIT]:
+            room -= len(child.model_dump_json().encode()) + 1
+            if room < 0:
+                break
+            entries.append(child)
+        return cls(counts=counts, entries=tuple(entries))
 
 
 class Snapshot(Fact):
@@ -193,7 +210,7 @@ class Snapshot(Fact):
     vendor_status: Word | None = None
     name: Annotated[str | None, clipped(NAME_LIMIT)] = None
     progress: Progress | None = None
-    links: tuple[Link, ...] = ()
+    links: Annotated[tuple[Link, ...], AfterValidator(lambda links: links[:LINKS_LIMIT])] = ()
     error: Text | None = None
     message: Text | None = None
     created_at: When | None = None

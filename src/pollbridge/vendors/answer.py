@@ -194,6 +194,6 @@ def states(table: Mapping[str, State], status: str | None) -> State:
 
 def link(rel: str, href: str | None) -> tuple[Link, ...]:
     """The link if it is a web address short enough to show, else none."""
-    if not href or len(href) > HREF_LIMIT or not re.fullmatch(r"https?://[^\s<>\"\x00-\x20\x7f]+", href):
+    if not href or len(href.encode()) > HREF_LIMIT or not re.fullmatch(r"https?://[^\s<>\"\\\x00-\x20\x7f]+", href):
         return ()
     return (Link(rel=rel, href=href),)
