@@ -217,4 +217,6 @@ class Snapshot(Fact):
     started_at: When | None = None
     updated_at: When | None = None
     finished_at: When | None = None
+    state_since: When | None = None
+    """When the job came into this state, if the vendor says so."""
     children: Children | None = None

@@ -57,6 +57,8 @@ def parse_job(body: bytes) -> Seen:
             error=job.error,
             created_at=job.created_at,
             updated_at=job.updated_at,
+            # "Timestamp when the job status last changed."
+            state_since=job.updated_at,
         ),
     )
 

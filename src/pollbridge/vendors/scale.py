@@ -81,6 +81,7 @@ def parse_job(body: bytes) -> Seen:
             created_at=job.created_at,
             started_at=job.started_at,
             finished_at=job.completed_at,
+            state_since=job.completed_at or job.started_at,
             children=Children.of([Child(id=child.id, status=child.status, title=child.error) for child in children]),
         ),
     )
