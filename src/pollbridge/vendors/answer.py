@@ -97,11 +97,21 @@ A = TypeVar("A", bound=Answer)
 def read(model: type[A], body: bytes) -> A:
     """The body as the vendor's model. Raises NoAnswer in one line that shows none of the body."""
     try:
-        return model.model_validate_json(body)
+        return model.model_validate_json(_whole(body))
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(step) for step in first["loc"])
         raise NoAnswer(f"{where}: {first['msg']}" if where else first["msg"]) from None
+
+
+def _whole(body: bytes) -> bytes:
+    """The body with `?` for lone surrogates: what JavaScript's JSON.stringify writes of a text cut within an emoji."""
+    if not re.search(rb"\\u[dD][89a-fA-F]", body):
+        return body
+    try:
+        return json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8", "replace")
+    except (ValueError, RecursionError):
+        return body
 
 
 def segment(text: str) -> str:
