@@ -195,13 +195,13 @@ class Configuration(Section):
     def _names(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
-        for table in ("vendors", "destinations"):
-            for name in values.get(table) or {}:
+        tables = {table: values[table] for table in ("vendors", "destinations") if isinstance(values.get(table), dict)}
+        for table, entries in tables.items():
+            for name in entries:
                 if not NAME.fullmatch(name):
                     raise ValueError(f"{table}.{name}: a name is at most 40 letters, digits, dashes and underscores")
-        connections = values.get("vendors")
-        if isinstance(connections, dict):
-            named = {name: {"type": name, **c} if isinstance(c, dict) else c for name, c in connections.items()}
+        if "vendors" in tables:
+            named = {name: {"type": name, **c} if isinstance(c, dict) else c for name, c in tables["vendors"].items()}
             values = {**values, "vendors": named}
         return values
 
@@ -241,14 +241,26 @@ def check(values: Mapping[str, Any], source: str) -> Configuration:
     try:
         return Configuration.model_validate(dict(values))
     except ValidationError as error:
-        raise InvalidConfig(f"{source}: {_mistake(error)}") from None
+        raise InvalidConfig(" ".join(f"{source}: {_mistake(error)}".splitlines())) from None
+
+
+_PLAINLY = {
+    "extra_forbidden": "is no key pollbridge knows",
+    "missing": "is missing",
+    "too_short": "is empty",
+    "string_too_short": "is empty",
+    "string_type": "wants a text",
+    "tuple_type": "wants a list",
+    "mapping_type": "wants a table",
+    "dict_type": "wants a table",
+    "model_type": "wants a table",
+    "model_attributes_type": "wants a table",
+}
 
 
 def _mistake(error: ValidationError) -> str:
     first, *others = error.errors(include_url=False)
     where = ".".join(str(step) for step in first["loc"])
-    what = {"extra_forbidden": "is no key pollbridge knows", "missing": "is missing"}.get(
-        first["type"], first["msg"].removeprefix("Value error, ")
-    )
+    what = _PLAINLY.get(first["type"], first["msg"].removeprefix("Value error, "))
     more = f" (and {len(others)} more)" if others else ""
     return f"{where}: {what}{more}" if where else f"{what}{more}"
