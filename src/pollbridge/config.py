@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,6 +26,8 @@ from pydantic import (
     model_validator,
 )
 
+from pollbridge.model.change import Reason
+from pollbridge.model.job import State
 from pollbridge.vendors import VENDORS
 from pollbridge.vendors.answer import Vendor
 
@@ -54,6 +57,27 @@ Duration = Annotated[
     timedelta, BeforeValidator(_duration), PlainSerializer(lambda span: f"{int(span.total_seconds())}s", return_type=str)
 ]
 Word = Annotated[str, StringConstraints(min_length=1)]
+DetailType = Literal[
+    "Job State Changed",
+    "Job First Seen",
+    "Job Lost",
+    "Job Updated",
+    "Job Progressed",
+    "Vendor Unreachable",
+    "Vendor Recovered",
+    "Destination Disabled",
+]
+T = TypeVar("T")
+
+
+def _some(values: tuple[T, ...]) -> tuple[T, ...]:
+    # EventBridge refuses a pattern with an empty list.
+    if not values:
+        raise ValueError("is empty: leave the key out to match all")
+    return values
+
+
+Some = Annotated[tuple[T, ...], AfterValidator(_some)]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
 HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\t\x20-\x7e]*$")]
 
@@ -121,18 +145,30 @@ class Connection(Section):
         return self
 
 
+def _all_of(field: str, values: Iterable[str] | None, known: Collection[str]) -> None:
+    for value in values or ():
+        if value not in known:
+            raise ValueError(f"{field} {value!r} is none of {', '.join(dict.fromkeys(known))}")
+
+
 class Match(Section):
     """Which events a destination hears of. A key concerns only events that have the field."""
 
-    vendor: tuple[Word, ...] | None = None
-    connection: tuple[Word, ...] | None = None
-    kind: tuple[Word, ...] | None = None
-    scope: tuple[Word, ...] | None = None
-    state: tuple[Word, ...] | None = None
-    reasons: tuple[Word, ...] | None = None
-    detail_type: tuple[Word, ...] | None = None
-    labels: Mapping[Word, tuple[Word, ...]] | None = None
+    vendor: Some[Word] | None = None
+    connection: Some[Word] | None = None
+    kind: Some[Word] | None = None
+    scope: Some[Word] | None = None
+    state: Some[State] | None = None
+    reasons: Some[Reason] | None = None
+    detail_type: Some[DetailType] | None = None
+    labels: Mapping[Word, Some[Word]] | None = None
     pattern: Mapping[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> Match:
+        _all_of("vendor", self.vendor, VENDORS)
+        _all_of("kind", self.kind, [kind for vendor in VENDORS.values() for kind in vendor.kinds])
+        return self
 
     @model_validator(mode="after")
     def _one_way(self) -> Match:
@@ -209,6 +245,8 @@ class Configuration(Section):
     def _something_to_do(self) -> Configuration:
         if not self.vendors:
             raise ValueError("no connection: add a [vendors.<name>] table")
+        for name, destination in self.destinations.items():
+            _all_of(f"destinations.{name}.match: connection", destination.match.connection, self.vendors)
         return self
 
     @property
@@ -247,7 +285,6 @@ def check(values: Mapping[str, Any], source: str) -> Configuration:
 _PLAINLY = {
     "extra_forbidden": "is no key pollbridge knows",
     "missing": "is missing",
-    "too_short": "is empty",
     "string_too_short": "is empty",
     "string_type": "wants a text",
     "tuple_type": "wants a list",

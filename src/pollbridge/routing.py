@@ -73,9 +73,9 @@ def _job_fields(match: Match) -> dict[str, Any]:
     if job:
         fields["job"] = job
     if match.state is not None:
-        fields["to"] = {"state": list(match.state)}
+        fields["to"] = _present({"state": match.state})
     return fields
 
 
 def _present(fields: Mapping[str, Sequence[str] | None]) -> dict[str, Any]:
-    return {name: list(values) for name, values in fields.items() if values is not None}
+    return {name: [str(value) for value in values] for name, values in fields.items() if values is not None}
