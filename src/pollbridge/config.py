@@ -78,6 +78,7 @@ def _some(values: tuple[T, ...]) -> tuple[T, ...]:
 
 
 Some = Annotated[tuple[T, ...], AfterValidator(_some)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
 HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\t\x20-\x7e]*$")]
 
@@ -97,8 +98,8 @@ class Cadence(Section):
 class Limits(Section):
     """How hard the vendor may be asked; what is left out is the vendor's own limit."""
 
-    per_second: Annotated[float, Field(gt=0)] | None = None
-    per_minute: Annotated[float, Field(gt=0)] | None = None
+    per_second: Rate | None = None
+    per_minute: Rate | None = None
     concurrency: Annotated[int, Field(ge=1, le=200)] | None = None
 
 
@@ -106,7 +107,7 @@ class Connection(Section):
     """A configured vendor. Its name opens the keys of its jobs."""
 
     type: str
-    base_url: str
+    base_url: Annotated[str, AfterValidator(lambda url: url.rstrip("/"))]
     secret: Word
     scopes: tuple[Word, ...] = ()
     scope_secrets: Mapping[Word, Word] = {}
