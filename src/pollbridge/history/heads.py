@@ -1,0 +1,279 @@
+"""Job heads: the current item of every job, and the calendar that says when it is due."""
+
+from __future__ import annotations
+
+import heapq
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from pollbridge.history.table import HEAD, Item, LostRace, Table, number, setting, text
+from pollbridge.model.cadence import Slot
+from pollbridge.model.change import Fingerprint
+from pollbridge.model.instant import epoch_minute, from_minute, iso, sortable
+from pollbridge.model.job import JobKey, Snapshot, State
+
+UNSEEN = "unseen"
+"""Where `by_state` keeps jobs that were registered and not answered for yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class DueRow:
+    """What a sweep knows of a job without reading its head. Travels packed in the due index."""
+
+    version: int
+    since: datetime
+    """The last change, or the registration: what the cadence counts from."""
+    seen: datetime | None
+    """The job was surely looked at and answered then; it may have been since."""
+    entered: int
+    """The minute in which the job came into its slot."""
+    failures: int = 0
+    body_hash: str = ""
+    fingerprint: Fingerprint | None = None
+
+    def __str__(self) -> str:
+        seen = _seconds(self.seen) if self.seen else "-"
+        print_ = str(self.fingerprint) if self.fingerprint else "-"
+        return f"{self.version} {_seconds(self.since)} {seen} {self.entered} {self.failures} {self.body_hash or '-'} {print_}"
+
+    @classmethod
+    def read(cls, packed: str) -> Self:
+        version, since, seen, entered, failures, body_hash, print_ = packed.split(" ")
+        return cls(
+            version=int(version),
+            since=datetime.fromtimestamp(float(since), UTC),
+            seen=None if seen == "-" else datetime.fromtimestamp(float(seen), UTC),
+            entered=int(entered),
+            failures=int(failures),
+            body_hash="" if body_hash == "-" else body_hash,
+            fingerprint=None if print_ == "-" else Fingerprint.read(print_),
+        )
+
+    def last_seen(self, slot: Slot, completed: int | None) -> datetime | None:
+        """The latest moment we can vouch for: no later than the job was really looked at and answered.
+
+        An unchanged poll writes nothing, so the looks since `entered` follow from the slot and from the last
+        completed tick, which stands for every due job having been answered or its failure stored.
+        """
+        if self.failures or completed is None:
+            return self.seen
+        looked = slot.last_due(completed)
+        if looked <= self.entered:
+            return self.seen
+        return max(from_minute(looked), self.seen) if self.seen else from_minute(looked)
+
+
+def _seconds(moment: datetime) -> str:
+    return f"{moment.timestamp():.3f}"
+
+
+@dataclass(frozen=True, slots=True)
+class DueJob:
+    """A job that a tick has to look at."""
+
+    key: JobKey
+    slot: Slot
+    row: DueRow
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A job as it stands now. `snapshot` is None until the vendor has answered for it."""
+
+    key: JobKey
+    incarnation: str
+    version: int
+    snapshot: Snapshot | None
+    labels: Mapping[str, str]
+    registered_at: str
+    changed_at: str
+    observed_at: str | None
+    row: DueRow | None
+    slot: Slot | None
+    poll_error: str | None
+    lost: bool
+
+    @property
+    def watched(self) -> bool:
+        return self.slot is not None
+
+    @property
+    def state(self) -> State | None:
+        return self.snapshot.state if self.snapshot else None
+
+
+def job_pk(key: JobKey) -> str:
+    return f"JOB#{key}"
+
+
+def job_key(pk: str) -> JobKey:
+    return JobKey.parse(pk.removeprefix("JOB#"))
+
+
+def head_of(item: Item) -> Head:
+    snapshot, packed, slot = text(item, "snapshot"), text(item, "due_row"), text(item, "due_slot")
+    return Head(
+        key=job_key(item["PK"]["S"]),
+        incarnation=text(item, "incarnation") or "",
+        version=number(item, "version"),
+        snapshot=Snapshot.model_validate_json(snapshot) if snapshot else None,
+        labels={name: value["S"] for name, value in item.get("labels", {"M": {}})["M"].items()},
+        registered_at=text(item, "registered_at") or "",
+        changed_at=text(item, "changed_at") or "",
+        observed_at=text(item, "observed_at"),
+        row=DueRow.read(packed) if packed else None,
+        slot=Slot.read(slot) if slot else None,
+        poll_error=text(item, "poll_error"),
+        lost="lost" in item,
+    )
+
+
+def labels_value(labels: Mapping[str, str]) -> dict[str, Any]:
+    return {"M": {name: {"S": value} for name, value in labels.items()}}
+
+
+def by_state(connection: str, state: str) -> dict[str, str]:
+    return {"S": f"{connection}#{state}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """Registering jobs, finding those that are due, moving them through the calendar."""
+
+    table: Table
+
+    def get(self, key: JobKey) -> Head | None:
+        item = self.table.get(job_pk(key), HEAD)
+        return head_of(item) if item else None
+
+    def follow(self, key: JobKey, labels: Mapping[str, str], now: datetime) -> bool:
+        """Register a job, or follow a known one (again); labels are added to those it has.
+
+        True if it was not followed before. The first poll comes with the next tick.
+        """
+        item = self.table.get(job_pk(key), HEAD)
+        if item is None:
+            try:
+                self._register(key, labels, now)
+                return True
+            except LostRace as race:
+                item = race.item or self.table.get(job_pk(key), HEAD)
+        if item is None:
+            raise LostRace
+        head = head_of(item)
+        every_label = {**head.labels, **labels}
+        if head.watched:
+            if every_label != head.labels:
+                self._update(head, {"labels": labels_value(every_label)})
+            return False
+        row = head.row or DueRow(version=head.version, since=now, seen=None, entered=0)
+        # Nobody looked while it was not followed, so the slot vouches for nothing before the next minute.
+        row = replace(row, since=now, entered=epoch_minute(now) + 1, failures=0)
+        self._update(
+            head,
+            {
+                "labels": labels_value(every_label),
+                "due_slot": {"S": str(Slot.of(key, 1))},
+                "due_row": {"S": str(row)},
+            },
+            remove=("unwatched_at",),
+        )
+        return True
+
+    def _register(self, key: JobKey, labels: Mapping[str, str], now: datetime) -> None:
+        row = DueRow(version=0, since=now, seen=None, entered=epoch_minute(now))
+        self.table.update(
+            setting(
+                job_pk(key),
+                HEAD,
+                when="attribute_not_exists(PK)",
+                set_={
+                    "incarnation": {"S": uuid.uuid4().hex},
+                    "version": {"N": "0"},
+                    "labels": labels_value(labels),
+                    "registered_at": {"S": iso(now)},
+                    "changed_at": {"S": sortable(now)},
+                    "connection_state": by_state(key.connection, UNSEEN),
+                    "due_slot": {"S": str(Slot.of(key, 1))},
+                    "due_row": {"S": str(row)},
+                },
+                values={},
+            )
+        )
+
+    def unfollow(self, key: JobKey, now: datetime) -> bool:
+        """Stop following; history stays, and the tombstone tells discovery not to begin again. False: unknown job."""
+        try:
+            self.table.update(
+                setting(
+                    job_pk(key),
+                    HEAD,
+                    when="attribute_exists(PK)",
+                    set_={"unwatched_at": {"S": iso(now)}},
+                    remove=("due_slot",),
+                    values={},
+                )
+            )
+        except LostRace:
+            return False
+        return True
+
+    def due(self, slots: Iterable[Slot]) -> Iterator[DueJob]:
+        """The jobs in those slots, from the index: what it says is checked again by every write's condition."""
+        for slot in slots:
+            for item in self.table.query("due_slot = :slot", {":slot": {"S": str(slot)}}, index="due"):
+                yield DueJob(job_key(item["PK"]["S"]), slot, DueRow.read(item["due_row"]["S"]))
+
+    def move(self, job: DueJob, slot: Slot | None, row: DueRow, poll_error: str | None = None) -> None:
+        """Put a job into another slot (None: stop following). Raises LostRace if it moved or changed meanwhile."""
+        set_: dict[str, Any] = {"due_row": {"S": str(row)}}
+        remove = []
+        if slot:
+            set_["due_slot"] = {"S": str(slot)}
+        else:
+            remove.append("due_slot")
+        if poll_error:
+            set_["poll_error"] = {"S": poll_error}
+        else:
+            remove.append("poll_error")
+        self.table.update(
+            setting(
+                job_pk(job.key),
+                HEAD,
+                when="due_slot = :old_slot AND due_row = :old_row",
+                set_=set_,
+                remove=remove,
+                values={":old_slot": {"S": str(job.slot)}, ":old_row": {"S": str(job.row)}},
+            )
+        )
+
+    def newest(self, connections: Sequence[str], states: Sequence[str], since: datetime | None) -> Iterator[Head]:
+        """Heads by their last change, newest first."""
+        return heapq.merge(
+            *(self._in_state(connection, state, since) for connection in connections for state in states),
+            key=lambda head: head.changed_at,
+            reverse=True,
+        )
+
+    def _in_state(self, connection: str, state: str, since: datetime | None) -> Iterator[Head]:
+        condition, values = "connection_state = :state", {":state": by_state(connection, state)}
+        if since:
+            condition, values = condition + " AND changed_at >= :since", values | {":since": {"S": sortable(since)}}
+        for item in self.table.query(condition, values, index="by_state", ScanIndexForward=False):
+            yield head_of(item)
+
+    def _update(self, head: Head, set_: dict[str, Any], remove: Sequence[str] = ()) -> None:
+        self.table.update(
+            setting(
+                job_pk(head.key),
+                HEAD,
+                when="version = :version AND incarnation = :incarnation",
+                set_=set_,
+                remove=remove,
+                values={":version": {"N": str(head.version)}, ":incarnation": {"S": head.incarnation}},
+            )
+        )
+
