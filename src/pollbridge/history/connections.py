@@ -38,6 +38,8 @@ class ConnectionHead:
     """The job key before which the last, unfinished sweep stopped."""
     waits_until: datetime | None = None
     """The vendor asked to be left alone until then."""
+    died: bool = False
+    """The last sweep never gave its lease back."""
 
 
 def connection_pk(connection: str) -> str:
@@ -51,6 +53,7 @@ def connection_of(item: Item) -> ConnectionHead:
         completed=number(item, "completed_tick") if "completed_tick" in item else None,
         cursor=text(item, "cursor"),
         waits_until=read_iso(waits) if waits else None,
+        died="lease_owner" in item,
     )
 
 

@@ -89,8 +89,8 @@ class Entries:
     ) -> JobEvent:
         """Head and entry in one transaction, from which the stream makes the event.
 
-        Raises LostRace when the head is no longer at the version the change was detected against: then the
-        answer is dropped, for whoever was first has told the truth or the next tick will.
+        Raises LostRace when the head is no longer at the version the change was detected against, or no longer
+        followed: then the answer is dropped, for whoever was first has told the truth or the next tick will.
         """
         version = head.version + 1
         event = job_event(
@@ -135,14 +135,12 @@ class Entries:
             "observed_at": {"S": iso(observation.observed_at)},
             "connection_state": by_state(head.key.connection, current.state),
             "due_row": {"S": str(row)},
+            "due_slot": {"S": str(slot)},
         }
-        if head.watched:
-            set_["due_slot"] = {"S": str(slot)}
         return setting(
             job_pk(head.key),
             HEAD,
-            when="version = :seen AND incarnation = :incarnation"
-            + (" AND attribute_exists(due_slot)" if head.watched else " AND attribute_not_exists(due_slot)"),
+            when="version = :seen AND incarnation = :incarnation AND attribute_exists(due_slot)",
             set_=set_,
             remove=("poll_error", "lost"),
             values={":seen": {"N": str(head.version)}, ":incarnation": {"S": head.incarnation}},

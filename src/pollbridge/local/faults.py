@@ -60,27 +60,36 @@ async def misbehave(
 
 
 def _spoilt(content: str, response: web.Response) -> web.Response:
-    body = response.body if isinstance(response.body, bytes) else b""
-    if content == "html":
-        return web.Response(body=PAGE, status=response.status, content_type="text/html")
-    if content == "gzip_bomb":
-        response.headers["Content-Encoding"] = "gzip"
-    response.body = {
-        "empty": lambda: b"",
-        "garbage": lambda: GARBAGE,
-        "truncated": lambda: body[: len(body) // 2],
-        "gzip_bomb": lambda: _bomb(body),
-    }[content]()
+    match content:
+        case "empty":
+            response.body = b""
+        case "garbage":
+            response.body = GARBAGE
+        case "html":
+            response = web.Response(body=PAGE, status=response.status, content_type="text/html")
+        case "truncated":
+            response.body = _half(response)
+        case "gzip_bomb":
+            response.headers["Content-Encoding"] = "gzip"
+            response.body = _bomb(_whole(response))
     return response
+
+
+def _whole(response: web.Response) -> bytes:
+    return response.body if isinstance(response.body, bytes) else b""
+
+
+def _half(response: web.Response) -> bytes:
+    body = _whole(response)
+    return body[: len(body) // 2]
 
 
 async def _dropped(request: web.Request, response: web.Response, *, told: bool) -> web.StreamResponse:
     half = web.StreamResponse(status=response.status, headers=response.headers)
     if told:
-        body = response.body if isinstance(response.body, bytes) else b""
-        half.content_length = len(body)
+        half.content_length = len(_whole(response))
         await half.prepare(request)
-        await half.write(body[: len(body) // 2])
+        await half.write(_half(response))
     if request.transport is not None:
         request.transport.abort()
     return half

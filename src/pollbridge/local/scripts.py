@@ -6,7 +6,7 @@ Pure: what a job says depends only on how often it was asked.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -21,7 +21,7 @@ class Step(Control):
     """One answer of a job: a state, as what differs from the documented body, or a fault, or a state behind a fault."""
 
     body: Body | None = None
-    without: list[str] = []
+    without: tuple[str, ...] = ()
     """Documented fields that this state doesn't have."""
     fault: Fault | None = None
 
@@ -84,7 +84,7 @@ def _mentionlab_job(scope: str, id: str) -> Body:
     }
 
 
-def _mentionlab_execution(scope: str, id: str) -> Body:
+def _mentionlab_execution(_scope: str, id: str) -> Body:
     return {
         "jobExecutionId": id,
         "aiResponseId": "a8d2e4f0-1b3c-4d5e-9f8a-7c6b5a4d3e2f",
@@ -112,7 +112,7 @@ def _mentionlab_execution(scope: str, id: str) -> Body:
     }
 
 
-def _oration_job(scope: str, id: str) -> Body:
+def _oration_job(_scope: str, id: str) -> Body:
     return {
         "id": id,
         "createdAt": "2026-04-01T10:16:00.000Z",
@@ -144,7 +144,7 @@ def _scale_job(scope: str, id: str) -> Body:
     }
 
 
-def _mintlify_agent_v1(scope: str, id: str) -> Body:
+def _mintlify_agent_v1(_scope: str, id: str) -> Body:
     return {
         "sessionId": id,
         "subdomain": "acme",
@@ -160,7 +160,7 @@ def _mintlify_agent_v1(scope: str, id: str) -> Body:
     }
 
 
-def _mintlify_agent_v2(scope: str, id: str) -> Body:
+def _mintlify_agent_v2(_scope: str, id: str) -> Body:
     return {
         "id": id,
         "status": "active",

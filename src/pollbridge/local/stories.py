@@ -126,4 +126,4 @@ STORIES: Mapping[str, Sequence[Mapping[str, Any]]] = {
         },
     ),
 }
-"""`<vendor>/<kind>` → its steps; each ends terminal after two changes of state or more, but for v1 and v2 of Mintlify, which have one to make."""
+"""`<vendor>/<kind>` → its steps: each story ends terminal, and three meet an error of the vendor on the way."""

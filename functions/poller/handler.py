@@ -1,0 +1,31 @@
+"""EventBridge Scheduler, every minute → one sweep of one connection.
+
+A vendor's errors are part of the result; the invocation fails only when the sweep itself does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from functools import cache
+from typing import Any
+
+import boto3
+
+from pollbridge.config import bundled
+from pollbridge.history.table import Table, dynamodb_client
+from pollbridge.observability import count, logger
+from pollbridge.polling.poller import Poller
+
+
+@cache
+def poller() -> Poller:
+    table = Table(dynamodb_client(), os.environ["TABLE"])
+    return Poller.of(os.environ["CONNECTION"], bundled(), table, boto3.client("secretsmanager"))
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, object]:
+    report = asyncio.run(poller().sweep(event, lambda: context.get_remaining_time_in_millis() / 1000))
+    logger().info("swept", extra=report.json_object())
+    count({"Sweeps": 1, **{name.title(): n for name, n in report.counts.items()}}, connection=report.connection)
+    return report.json_object()

@@ -1,0 +1,87 @@
+"""What commands print: a snapshot as the contract's JSON or as text, and errors as one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import click
+
+from pollbridge.model.event import Job
+from pollbridge.model.job import JobKey, Snapshot
+
+
+def fail(message: str) -> NoReturn:
+    """Say on stderr what to mend, and exit 1."""
+    click.echo(f"pollbridge: {plain(message)}", err=True)
+    raise SystemExit(1)
+
+
+def plain(text: str) -> str:
+    """The text on one line, without what could steer a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def snapshot_json(key: JobKey, snapshot: Snapshot, labels: Mapping[str, str]) -> dict[str, Any]:
+    """How a job stands, in the shape that `parse` and `show` promise."""
+    return {
+        "job": Job.of(key, snapshot.name, labels).model_dump(),
+        "state": snapshot.state.value,
+        "vendor_status": snapshot.vendor_status,
+        "terminal": snapshot.state.terminal,
+        "name": snapshot.name,
+        "progress": snapshot.progress.model_dump() if snapshot.progress else None,
+        "links": [link.model_dump() for link in snapshot.links],
+        "error": snapshot.error,
+        "message": snapshot.message,
+        "created_at": snapshot.created_at,
+        "started_at": snapshot.started_at,
+        "updated_at": snapshot.updated_at,
+        "finished_at": snapshot.finished_at,
+    }
+
+
+def print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def snapshot_text(key: JobKey, snapshot: Snapshot, labels: Mapping[str, str]) -> str:
+    """How a job stands, for people: a line for each thing there is to say."""
+    return aligned(
+        {
+            "job": str(key),
+            "name": snapshot.name,
+            "labels": ", ".join(f"{name}={value}" for name, value in labels.items()),
+            "state": _state(snapshot),
+            "progress": _progress(snapshot),
+            **{link.rel.replace("_", " "): link.href for link in snapshot.links},
+            "error": snapshot.error,
+            "message": snapshot.message,
+            "created": snapshot.created_at,
+            "started": snapshot.started_at,
+            "updated": snapshot.updated_at,
+            "finished": snapshot.finished_at,
+        }
+    )
+
+
+def aligned(lines: Mapping[str, str | None]) -> str:
+    """Labels in one column, texts in the next; what says nothing is left out."""
+    told = {label: plain(text) for label, text in lines.items() if text}
+    width = max(map(len, told), default=0)
+    return "\n".join(f"{label:<{width}}  {text}" for label, text in told.items())
+
+
+def _state(snapshot: Snapshot) -> str:
+    word = snapshot.vendor_status
+    return f"{snapshot.state} (the vendor says {word})" if word and word != snapshot.state else str(snapshot.state)
+
+
+def _progress(snapshot: Snapshot) -> str | None:
+    if snapshot.progress is None:
+        return None
+    counts = snapshot.progress.model_dump(exclude={"total"}, exclude_none=True)
+    parts = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    total = snapshot.progress.total
+    return f"{snapshot.progress.done} of {total if total is not None else '?'}" + (f" ({parts})" if parts else "")

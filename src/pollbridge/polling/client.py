@@ -1,0 +1,176 @@
+"""The HTTP client of the polls: pooled, with one deadline per request, a cap on bodies, and no redirects."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+import zlib
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+
+import aiohttp
+from yarl import URL
+
+from pollbridge import __version__
+from pollbridge.vendors.answer import Request
+
+BODY_LIMIT = 5 * 1024 * 1024
+"""Bytes of an answer, on the wire and decoded."""
+
+DEADLINE = 10.0
+"""Seconds for one request, from connecting to the last byte."""
+
+RETRY_AFTER_LIMIT = timedelta(hours=1)
+RETRY_AFTER_DEFAULT = timedelta(minutes=1)
+
+
+class PollError(Exception):
+    """The poll brought no answer. Its text is short, fit for a log, and holds nothing of the answer.
+
+    ├── Unreachable   no connection, a timeout, a body cut off
+    ├── BadAnswer     200, but nothing that says how the job is doing
+    ├── Refused       a status other than 200
+    │   └── Throttled 429: the connection waits
+    └── NoCredentials the secret is missing or unusable
+    """
+
+
+class Unreachable(PollError):
+    """Nothing, or not all of it, came back."""
+
+
+class BadAnswer(PollError):
+    """The vendor said 200 and nothing of use."""
+
+
+class NoCredentials(PollError):
+    """There is nothing to authenticate with."""
+
+
+class Refused(PollError):
+    """The vendor answered with another status than 200."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status = status
+
+
+class Throttled(Refused):
+    """429: leave the whole connection alone for that long."""
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__(429)
+        self.wait = wait
+
+
+def retry_after(value: str | None, now: datetime) -> timedelta:
+    """How long a 429 asks to wait: seconds or a date (RFC 9110, 10.2.3), never more than an hour.
+
+    Rubbish, and nothing at all, count as a minute.
+    """
+    if value is None:
+        return RETRY_AFTER_DEFAULT
+    if re.fullmatch(r"\d+(\.\d+)?", value.strip(), re.ASCII):
+        seconds = min(float(value[:32]), RETRY_AFTER_LIMIT.total_seconds())
+        return timedelta(seconds=seconds)
+    try:
+        until = parsedate_to_datetime(value)
+    except ValueError:
+        return RETRY_AFTER_DEFAULT
+    until = until if until.tzinfo else until.replace(tzinfo=UTC)
+    return min(max(until - now, timedelta()), RETRY_AFTER_LIMIT)
+
+
+@dataclass(slots=True)
+class VendorClient(AbstractAsyncContextManager["VendorClient"]):
+    """Sends a connection's requests. Use it as a context; one session serves the whole sweep."""
+
+    base_url: str
+    concurrency: int
+    tls: ssl.SSLContext
+    deadline: float = DEADLINE
+    session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> VendorClient:
+        self.session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self.concurrency, ssl=self.tls),
+            headers={
+                "User-Agent": f"pollbridge/{__version__}",
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip",
+            },
+            timeout=aiohttp.ClientTimeout(total=self.deadline),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.session:
+            await self.session.close()
+
+    async def fetch(self, request: Request, headers: Mapping[str, str], now: datetime) -> bytes:
+        """The decoded body of a 200. Raises PollError."""
+        assert self.session, "the client is used as a context"
+        url = URL(self.base_url.rstrip("/") + request.path, encoded=True)
+        try:
+            # Redirects are not followed: the keys are for this host alone.
+            async with self.session.request(
+                request.method, url, headers={**headers, **request.headers}, allow_redirects=False
+            ) as answer:
+                if answer.status == 429:
+                    raise Throttled(retry_after(answer.headers.get("Retry-After"), now))
+                if answer.status != 200:
+                    raise Refused(answer.status)
+                raw = await _read(answer.content)
+                return _decode(raw, answer.headers.get("Content-Encoding", "identity").lower())
+        except asyncio.TimeoutError:
+            raise Unreachable(f"no whole answer within {self.deadline:g} s") from None
+        except aiohttp.ClientError as error:
+            raise Unreachable(_cause(error)) from None
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    chunks, size = [], 0
+    async for chunk in content.iter_any():
+        size += len(chunk)
+        if size > BODY_LIMIT:
+            raise BadAnswer(f"an answer of over {BODY_LIMIT} bytes")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _decode(raw: bytes, encoding: str) -> bytes:
+    if encoding in {"identity", ""}:
+        return raw
+    if encoding not in {"gzip", "x-gzip", "deflate"}:
+        raise BadAnswer(f"an answer in an encoding that was not asked for: {encoding[:32]}")
+    # 32 makes zlib tell gzip from deflate by its header; the cap cuts a bomb before it unfolds.
+    inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    try:
+        body = inflater.decompress(raw, BODY_LIMIT + 1)
+    except zlib.error:
+        raise BadAnswer("an answer that does not decompress") from None
+    if len(body) > BODY_LIMIT:
+        raise BadAnswer(f"an answer of over {BODY_LIMIT} bytes, decompressed")
+    if not inflater.eof:
+        raise BadAnswer("a compressed answer cut off in the middle")
+    return body
+
+
+def _cause(error: aiohttp.ClientError) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return "the TLS handshake failed"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "the name does not resolve"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return "no connection"
+    return "the connection broke"

@@ -1,0 +1,289 @@
+"""A sweep: one tick's work for one connection."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from botocore.exceptions import ClientError
+
+from pollbridge.config import Connection
+from pollbridge.history.connections import ConnectionHead, Connections, NotBegun
+from pollbridge.history.entries import Entries, Observation
+from pollbridge.history.heads import DueJob, DueRow, Heads
+from pollbridge.history.table import LostRace
+from pollbridge.model import cadence
+from pollbridge.model.cadence import Slot, slots_due
+from pollbridge.model.change import Fingerprint, detect
+from pollbridge.model.instant import epoch_minute
+from pollbridge.model.job import JobKey, Snapshot, State
+from pollbridge.polling.client import BadAnswer, NoCredentials, PollError, Throttled
+from pollbridge.secrets import UnusableSecret
+from pollbridge.vendors.answer import Kind, NoAnswer, Request
+
+LEASE = timedelta(seconds=70)
+"""Longer than the poller's timeout (55 s): a sweep that still lives still holds it."""
+
+Clock = Callable[[], datetime]
+
+
+class Fetch(Protocol):
+    """Sends one request. Raises PollError."""
+
+    async def __call__(self, request: Request, headers: dict[str, str], now: datetime) -> bytes: ...
+
+
+class Outcome(StrEnum):
+    """How a sweep ended."""
+
+    COMPLETED = "completed"
+    UNFINISHED = "unfinished"
+    WAITING = "waiting"
+    THROTTLED = "throttled"
+    LEASED = "leased"
+    DONE = "done"
+    OVERTAKEN = "overtaken"
+
+
+@dataclass(slots=True)
+class Report:
+    """What a sweep did."""
+
+    connection: str
+    tick: datetime
+    outcome: Outcome = Outcome.COMPLETED
+    counts: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    """Poll errors by their short text."""
+
+    def json_object(self) -> dict[str, object]:
+        return {
+            "connection": self.connection,
+            "tick": self.tick.isoformat(),
+            "outcome": self.outcome,
+            **self.counts,
+            **({"errors": dict(self.errors)} if self.errors else {}),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Looks at every due job of one connection, records what changed, and completes the tick."""
+
+    name: str
+    connection: Connection
+    heads: Heads
+    entries: Entries
+    connections: Connections
+    headers: Callable[[str], dict[str, str]]
+    """The request headers that a secret of that name holds. Raises UnusableSecret."""
+
+    async def run(self, tick: datetime, fetch: Fetch, clock: Clock, time_left: Callable[[], float]) -> Report:
+        """Sweep for a tick. `time_left` is in seconds; the sweep stops in time and says where it stopped."""
+        report = Report(self.name, tick)
+        owner, minute = uuid.uuid4().hex, epoch_minute(tick)
+        try:
+            head = await asyncio.to_thread(
+                self.connections.begin, self.name, minute, owner, clock(), clock() + LEASE
+            )
+        except NotBegun as refused:
+            report.outcome = Outcome(refused.refusal)
+            return report
+        if head.waits_until and head.waits_until > clock():
+            report.outcome = Outcome.WAITING
+            await asyncio.to_thread(
+                self.connections.stop, self.name, owner, cursor=head.cursor, waits_until=head.waits_until
+            )
+            return report
+        round_ = _Round(self, head, minute, fetch, clock, time_left, report)
+        await round_.poll()
+        await self._close(round_, owner, minute, clock)
+        return report
+
+    async def _close(self, round_: _Round, owner: str, minute: int, clock: Clock) -> None:
+        report = round_.report
+        try:
+            if round_.left is None:
+                await asyncio.to_thread(self.connections.complete, self.name, owner, minute)
+                return
+            report.outcome = Outcome.THROTTLED if round_.wait else Outcome.UNFINISHED
+            waits_until = clock() + round_.wait if round_.wait else None
+            await asyncio.to_thread(
+                self.connections.stop, self.name, owner, cursor=str(round_.left), waits_until=waits_until
+            )
+        except LostRace:
+            # The lease ran out and another sweep took over: what was recorded stands, the tick is theirs.
+            report.outcome = Outcome.OVERTAKEN
+
+
+@dataclass(slots=True)
+class _Round:
+    """The polls of one sweep."""
+
+    sweep: Sweep
+    head: ConnectionHead
+    minute: int
+    fetch: Fetch
+    clock: Clock
+    time_left: Callable[[], float]
+    report: Report
+    left: JobKey | None = None
+    """The first job that was not looked at."""
+    wait: timedelta | None = None
+    secrets: dict[str, dict[str, str] | UnusableSecret] = field(default_factory=dict)
+
+    async def poll(self) -> None:
+        due = await asyncio.to_thread(self._due)
+        self.report.counts["due"] = len(due)
+        jobs = iter(due)
+        workers = min(len(due), self.sweep.connection.concurrency)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(self._work(jobs))
+
+    def _due(self) -> list[DueJob]:
+        slots = slots_due(self.sweep.name, self.head.completed, self.minute)
+        jobs = {job.key: job for job in self.sweep.heads.due(slots)}
+        ordered = sorted(jobs.values(), key=lambda job: job.key)
+        cursor = JobKey.parse(self.head.cursor) if self.head.cursor else None
+        start = next((n for n, job in enumerate(ordered) if cursor and job.key >= cursor), 0)
+        if self.head.died and ordered:
+            # It may have died of a job: go round from another one each time.
+            start = self.minute % len(ordered)
+        return ordered[start:] + ordered[:start]
+
+    async def _work(self, jobs: Iterator[DueJob]) -> None:
+        for job in jobs:
+            if self.wait or self.time_left() <= 0:
+                self._leave(job)
+                return
+            try:
+                snapshot, observation = await self._ask(job)
+            except Throttled as error:
+                self.wait = max(error.wait, self.wait or error.wait)
+                self.report.errors[str(error)] += 1
+                self._leave(job)
+            except PollError as error:
+                self.report.counts["failed"] += 1
+                self.report.errors[str(error)] += 1
+                await self._stored(self._failed, job, error)
+            else:
+                await self._answered(job, snapshot, observation)
+
+    def _leave(self, job: DueJob) -> None:
+        self.left = self.left or job.key
+
+    async def _ask(self, job: DueJob) -> tuple[Snapshot | None, Observation]:
+        """The snapshot, None when the body is the one that was recorded last. Raises PollError."""
+        kind = self._kind(job.key)
+        headers = await self._headers(job.key.scope)
+        asked_at = self.clock()
+        body = await self.fetch(kind.request(job.key), headers, asked_at)
+        body_hash = hashlib.blake2b(body, digest_size=8, salt=kind.version.to_bytes(2)).hexdigest()
+        observation = Observation(asked_at, self.clock(), body, body_hash)
+        if body_hash == job.row.body_hash:
+            return None, observation
+        try:
+            return kind.answer(job.key, body), observation
+        except NoAnswer as error:
+            raise BadAnswer(f"no answer for this job: {error}"[:200]) from None
+        except Exception as error:
+            # One answer that breaks its adapter must not end the sweep of all other jobs.
+            raise BadAnswer(f"the answer broke the adapter: {type(error).__name__}") from error
+
+    def _kind(self, key: JobKey) -> Kind:
+        kind = self.sweep.connection.vendor.kinds.get(key.kind)
+        if kind is None:
+            raise BadAnswer(f"{self.sweep.connection.type} has no kind {key.kind!r}")
+        return kind
+
+    async def _headers(self, scope: str) -> dict[str, str]:
+        connection = self.sweep.connection
+        name = connection.scope_secrets.get(scope, connection.secret)
+        if name not in self.secrets:
+            try:
+                self.secrets[name] = await asyncio.to_thread(self.sweep.headers, name)
+            except UnusableSecret as error:
+                self.secrets[name] = error
+        held = self.secrets[name]
+        if isinstance(held, UnusableSecret):
+            raise NoCredentials(str(held))
+        return held
+
+    async def _answered(self, job: DueJob, snapshot: Snapshot | None, observation: Observation) -> None:
+        recorded = job.row.fingerprint
+        if snapshot is None or (recorded and Fingerprint.of(snapshot).since(recorded) == recorded):
+            self.report.counts["unchanged"] += 1
+            slot = self._slot(job, recorded.state if recorded else None, observation)
+            if slot != job.slot or job.row.failures:
+                await self._stored(self._moved, job, slot, observation)
+            return
+        await self._stored(self._record, job, snapshot, observation)
+
+    async def _stored(self, write: Callable[..., str], job: DueJob, *facts: object) -> None:
+        """A write in a thread of its own. A lost race drops what we had to say: the job is due again."""
+        try:
+            self.report.counts[await asyncio.to_thread(write, job, *facts)] += 1
+        except LostRace:
+            self.report.counts["raced"] += 1
+        except ClientError as error:
+            # The tick stays open, so the job is looked at again; the others need not wait for it.
+            self.report.counts["not_stored"] += 1
+            self.report.errors[f"{job.key}: {error.response['Error']['Code']}"] += 1
+            self._leave(job)
+
+    def _slot(self, job: DueJob, state: State | None, observation: Observation) -> Slot | None:
+        policy = self.sweep.connection.cadence
+        wanted = cadence.rung(
+            state, job.row.since, observation.observed_at, fresh=policy.fresh, settle=policy.settle
+        )
+        if wanted is None:
+            return None
+        return job.slot if wanted == job.slot.rung and not job.row.failures else Slot.of(job.key, wanted)
+
+    def _moved(self, job: DueJob, slot: Slot | None, observation: Observation) -> str:
+        minute = epoch_minute(observation.observed_at)
+        row = replace(job.row, seen=observation.asked_at, entered=minute, failures=0)
+        self.sweep.heads.move(job, slot, row)
+        return "moved" if slot else "settled"
+
+    def _failed(self, job: DueJob, error: PollError) -> str:
+        # A secret set in the meantime counts from the next tick; everything else backs off.
+        failures = 1 if isinstance(error, NoCredentials) else min(job.row.failures + 1, len(cadence.BACKOFF))
+        slot = Slot.at(job.key, self.minute, cadence.backoff(failures))
+        seen = job.row.last_seen(job.slot, self.head.completed)
+        row = replace(job.row, seen=seen, entered=self.minute, failures=failures)
+        if (slot, failures) == (job.slot, job.row.failures):
+            return "failed_again"
+        self.sweep.heads.move(job, slot, row, poll_error=str(error))
+        return "put_off"
+
+    def _record(self, job: DueJob, snapshot: Snapshot, observation: Observation) -> str:
+        head = self.sweep.heads.get(job.key)
+        if head is None or head.slot is None or head.row is None or _overtaken(head.row, observation):
+            raise LostRace
+        change = detect(head.snapshot, snapshot)
+        if change is None:
+            return "unchanged"
+        self.sweep.entries.record(
+            head,
+            change,
+            observation,
+            vendor=self.sweep.connection.type,
+            slot=Slot.of(job.key, cadence.RUNGS[-1] if snapshot.state.terminal else cadence.RUNGS[0]),
+            last_seen_at=head.row.last_seen(head.slot, self.head.completed) if head.version else None,
+            recorded_at=self.clock(),
+        )
+        return "changed"
+
+
+def _overtaken(row: DueRow, observation: Observation) -> bool:
+    """An answer asked for before the head was observed may be older than what the head says."""
+    return row.seen is not None and observation.asked_at < row.seen

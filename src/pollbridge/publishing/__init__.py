@@ -1,0 +1,1 @@
+"""From history entries to the event bus."""

@@ -1,0 +1,64 @@
+"""The auditor: finds what was recorded and not published, and jobs that stand where nobody looks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pollbridge.history.entries import Entry
+from pollbridge.history.publication import Publication
+from pollbridge.history.table import Table
+from pollbridge.model.cadence import Slot
+from pollbridge.publishing.bus import Bus
+
+GRACE = timedelta(minutes=15)
+"""An entry younger than this may still be on its way through the stream."""
+
+TRIES = 5
+"""After that many republications an entry is called poison, and left for a person to look at."""
+
+SEGMENTS = 24
+"""One segment of the calendar an hour: all of it every day, for little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was found."""
+
+    republished: tuple[Entry, ...]
+    refused: tuple[Entry, ...]
+    poison: tuple[Entry, ...]
+    orphans: tuple[str, ...]
+    """Keys of jobs in a slot that no sweep reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Auditor:
+    """Publishes again with the same event ids, so that a publisher down for longer than the stream loses nothing."""
+
+    table: Table
+    bus: Bus
+    publication: Publication
+    connections: Collection[str]
+
+    def audit(self, now: datetime) -> Audit:
+        marked = list(self.publication.unpublished(now - GRACE))
+        poison = [entry for entry in marked if entry.republished >= TRIES]
+        tries = [entry for entry in marked if entry.republished < TRIES]
+        for entry in tries:
+            self.publication.count_try(entry)
+        published, refused = self.bus.publish(tries)
+        for entry in published:
+            self.publication.published(entry)
+        return Audit(tuple(published), tuple(refused), tuple(poison), tuple(self._orphans(now.hour)))
+
+    def _orphans(self, hour: int) -> list[str]:
+        rows = self.table.scan("due", segment=hour % SEGMENTS, of=SEGMENTS)
+        return [row["PK"]["S"].removeprefix("JOB#") for row in rows if not self._is_read(row["due_slot"]["S"])]
+
+    def _is_read(self, slot: str) -> bool:
+        try:
+            return Slot.read(slot).connection in self.connections
+        except ValueError:
+            return False
