@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-import boto3
-
+from pollbridge.aws import client
 from pollbridge.config import bundled
 from pollbridge.history.publication import Publication
-from pollbridge.history.table import Table, dynamodb_client
+from pollbridge.history.table import Table
 from pollbridge.observability import count, logger
 from pollbridge.publishing.auditor import Auditor
 from pollbridge.publishing.bus import Bus
@@ -19,8 +18,8 @@ from pollbridge.publishing.bus import Bus
 
 @cache
 def auditor() -> Auditor:
-    table = Table(dynamodb_client(), os.environ["TABLE"])
-    bus = Bus(boto3.client("events"), os.environ["BUS"])
+    table = Table(client("dynamodb"), os.environ["TABLE"])
+    bus = Bus(client("events"), os.environ["BUS"])
     return Auditor(table, bus, Publication(table), frozenset(bundled().vendors))
 
 

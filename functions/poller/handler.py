@@ -10,18 +10,17 @@ import os
 from functools import cache
 from typing import Any
 
-import boto3
-
+from pollbridge.aws import client
 from pollbridge.config import bundled
-from pollbridge.history.table import Table, dynamodb_client
+from pollbridge.history.table import Table
 from pollbridge.observability import count, logger
 from pollbridge.polling.poller import Poller
 
 
 @cache
 def poller() -> Poller:
-    table = Table(dynamodb_client(), os.environ["TABLE"])
-    return Poller.of(os.environ["CONNECTION"], bundled(), table, boto3.client("secretsmanager"))
+    table = Table(client("dynamodb"), os.environ["TABLE"])
+    return Poller.of(os.environ["CONNECTION"], bundled(), table, client("secretsmanager"))
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, object]:

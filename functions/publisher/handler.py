@@ -9,10 +9,9 @@ import os
 from functools import cache
 from typing import Any
 
-import boto3
-
+from pollbridge.aws import client
 from pollbridge.history.publication import Publication
-from pollbridge.history.table import Table, dynamodb_client
+from pollbridge.history.table import Table
 from pollbridge.observability import count, logger
 from pollbridge.publishing.bus import Bus
 from pollbridge.publishing.publisher import Publisher
@@ -20,8 +19,8 @@ from pollbridge.publishing.publisher import Publisher
 
 @cache
 def publisher() -> Publisher:
-    table = Table(dynamodb_client(), os.environ["TABLE"])
-    return Publisher(Bus(boto3.client("events"), os.environ["BUS"]), Publication(table))
+    table = Table(client("dynamodb"), os.environ["TABLE"])
+    return Publisher(Bus(client("events"), os.environ["BUS"]), Publication(table))
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 Item = dict[str, dict[str, Any]]
@@ -28,17 +26,6 @@ class LostRace(Exception):
     def __init__(self, item: Item | None = None) -> None:
         super().__init__("the condition did not hold")
         self.item = item
-
-
-def dynamodb_client(**settings: Any) -> Any:
-    """A DynamoDB client that times out well inside a function's own deadline and retries throttles and resets."""
-    config = Config(
-        connect_timeout=2,
-        read_timeout=5,
-        retries={"mode": "standard", "total_max_attempts": 4},
-        max_pool_connections=32,
-    )
-    return boto3.client("dynamodb", config=config, **settings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,8 @@ class World:
     asked: deque[Asked] = field(default_factory=lambda: deque(maxlen=1000))
 
     def note(self, vendor: str, request: web.Request) -> None:
-        kind = request.match_info.route.name or f"{vendor}/other"
+        # aiohttp's route names hold no slash.
+        kind = (request.match_info.route.name or f"{vendor}:other").replace(":", "/")
         self.counts[kind] += 1
         headers = sorted({name.lower() for name in request.headers})
         self.asked.append(Asked(datetime.now(UTC).isoformat(), kind, request.method, request.path, headers))

@@ -66,6 +66,8 @@ def serve(prog: str, make: Callable[[], web.Application]) -> None:
     parser.add_argument("--port-file", type=Path, help="where to write the port; else it is printed")
     wish = parser.parse_args()
     try:
+        if wish.port_file:
+            wish.port_file.unlink(missing_ok=True)
         asyncio.run(_until_told(make(), wish.port, wish.port_file))
     except (OSError, OverflowError) as error:
         raise SystemExit(f"{prog}: {error}") from None

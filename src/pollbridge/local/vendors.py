@@ -112,7 +112,7 @@ def job_route(kind: str) -> web.RouteDef:
         answer = web.json_response(body)
         return await misbehave(request, fault, answer, partial(refusal, vendor)) if fault else answer
 
-    return web.get(f"/{vendor}{path}", get, name=kind, allow_head=False)
+    return web.get(f"/{vendor}{path}", get, name=kind.replace("/", ":"), allow_head=False)
 
 
 class Sort(Control):
@@ -178,9 +178,9 @@ def application() -> web.Application:
     app.add_routes(
         [
             *(job_route(kind) for kind in JOBS),
-            web.post("/mentionlab/api/jobs/list", mentionlab_list, name="mentionlab/list"),
-            web.get("/scale/v1/projects/{scope}/jobs", scale_list, name="scale/list", allow_head=False),
-            web.get("/mintlify/v1/agent/{scope}/jobs", mintlify_list, name="mintlify/list", allow_head=False),
+            web.post("/mentionlab/api/jobs/list", mentionlab_list, name="mentionlab:list"),
+            web.get("/scale/v1/projects/{scope}/jobs", scale_list, name="scale:list", allow_head=False),
+            web.get("/mintlify/v1/agent/{scope}/jobs", mintlify_list, name="mintlify:list", allow_head=False),
             *CONTROL,
         ]
     )

@@ -1,0 +1,45 @@
+"""The retry clock: how long an event waits in its queue before the next attempt."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+
+STEPS = tuple(
+    timedelta(**span)
+    for span in (
+        {"seconds": 5},
+        {"minutes": 5},
+        {"minutes": 30},
+        {"hours": 2},
+        {"hours": 5},
+        {"hours": 10},
+        {"hours": 10},
+    )
+)
+"""Waits after the first, second, … failed attempt; after the last of them an event is exhausted."""
+
+JITTER = 0.2
+
+LONGEST = timedelta(hours=11)
+"""SQS caps an invisible message at 12 hours counted from its receipt, not from the last change."""
+
+ELSEWHERE = timedelta(seconds=30)
+"""How long a message waits whose delivery another invocation holds."""
+
+OLDEST = timedelta(hours=36)
+"""What is only ever put off without an attempt is given up at this age."""
+
+
+def wait(attempts: int, retry_after: timedelta | None, jitter: Callable[[float, float], float] = random.uniform) -> timedelta | None:
+    """The wait after that many attempts, None when they are exhausted.
+
+    A receiver's `Retry-After` counts within one and two times the step.
+    """
+    if attempts > len(STEPS):
+        return None
+    step = STEPS[attempts - 1]
+    if retry_after is not None and retry_after > step:
+        return min(retry_after, 2 * step, LONGEST)
+    return min(step * jitter(1 - JITTER, 1 + JITTER), LONGEST)

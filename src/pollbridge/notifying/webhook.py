@@ -1,0 +1,86 @@
+"""Signed webhooks: Standard Webhooks 1.0.0, https://github.com/standard-webhooks/standard-webhooks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from standardwebhooks import Webhook
+
+from pollbridge.model.event import webhook_type
+from pollbridge.model.job import clip
+from pollbridge.notifying.http import post
+from pollbridge.notifying.notice import DeliveryError, Notice, Receipt
+from pollbridge.secrets import UnusableSecret, WebhookSecret
+
+BODY_LIMIT = 20 * 1024
+"""Bytes. "Webhook payloads should be small: less than 20kb" (Standard Webhooks, Payload size)."""
+
+GONE = 410
+"""The receiver wants no more: the only status that trying again cannot turn (Standard Webhooks, Operational)."""
+
+
+def body(notice: Notice) -> str:
+    """`{type, timestamp, data}`; what is too long loses its long texts first, never its meaning."""
+    data = dict(notice.detail)
+    for limit in (None, 1024, 128):
+        if limit is not None:
+            shortened = {name: clip(data[name], limit) for name in ("error", "message") if data.get(name)}
+            data = {**data, **shortened}
+        text = _compact(
+            {"type": webhook_type(notice.detail_type), "timestamp": notice.detail.get("observed_at"), "data": data}
+        )
+        if len(text.encode()) <= BODY_LIMIT:
+            return text
+    raise DeliveryError("the event is too large for a webhook", permanent=True)
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def signature(secret: WebhookSecret, event_id: str, timestamp: datetime, text: str) -> str:
+    """The signatures of the current and, while rotating, the previous secret, separated by a space."""
+    keys = [secret.signing_secret, secret.previous_signing_secret]
+    return " ".join(Webhook(key).sign(event_id, timestamp, text) for key in keys if key)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookNotifier:
+    """Delivers to one receiver. `secret` is read afresh at every attempt."""
+
+    http: httpx.Client
+    secret: Callable[[], WebhookSecret]
+    headers: Mapping[str, str]
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def deliver(self, notice: Notice) -> Receipt:
+        try:
+            secret = self.secret()
+        except UnusableSecret as error:
+            raise DeliveryError(str(error)) from None
+        text, timestamp = body(notice), self.now()
+        answer = post(
+            self.http,
+            secret.url,
+            text.encode(),
+            {
+                **self.headers,
+                "Content-Type": "application/json",
+                "webhook-id": notice.event_id,
+                "webhook-timestamp": str(int(timestamp.timestamp())),
+                "webhook-signature": signature(secret, notice.event_id, timestamp, text),
+            },
+        )
+        if 200 <= answer.status < 300:
+            return Receipt(answer.status)
+        raise DeliveryError(
+            f"HTTP {answer.status}",
+            permanent=answer.status == GONE,
+            code=answer.status,
+            retry_after=answer.retry_after,
+        )
