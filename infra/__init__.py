@@ -1,0 +1,1 @@
+"""The deployment: what `pollbridge.toml` becomes in an AWS account."""

@@ -1,0 +1,1 @@
+"""One construct per capability, in the order in which a change walks through them."""

@@ -1,0 +1,123 @@
+"""One rule, one queue and one notifier per destination: a slow receiver delays only itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aws_cdk import Aws, Duration
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra.constructs.functions import Function, Workshop
+from infra.constructs.history import History
+from infra.constructs.publishing import Bus
+from infra.constructs.queues import WorkQueue
+from pollbridge.config import Destination, InvalidConfig
+from pollbridge.routing import pattern
+
+LONGEST_PATTERN = 2048
+"""Characters: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html"""
+
+
+class Route(Construct):
+    """A rule on the bus whose events go to a work queue, or else to that queue's failures."""
+
+    def __init__(
+        self, scope: Construct, id: str, *, bus: Bus, pattern: Mapping[str, Any], to: WorkQueue, on: bool = True
+    ) -> None:
+        super().__init__(scope, id)
+        rule = events.CfnRule(
+            self,
+            "Rule",
+            event_bus_name=bus.ref,
+            # The L2 pattern has no $or.
+            event_pattern=dict(pattern),
+            state="ENABLED" if on else "DISABLED",
+            targets=[
+                events.CfnRule.TargetProperty(
+                    arn=to.queue.queue_arn,
+                    id="Queue",
+                    dead_letter_config=events.CfnRule.DeadLetterConfigProperty(arn=to.failures.arn),
+                )
+            ],
+        )
+        for queue in (to.queue, to.failures.queue):
+            queue.add_to_resource_policy(
+                iam.PolicyStatement(
+                    principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                    actions=["sqs:SendMessage"],
+                    resources=[queue.queue_arn],
+                    conditions={
+                        "ArnEquals": {"aws:SourceArn": rule.attr_arn},
+                        "StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID},
+                    },
+                )
+            )
+
+
+class Notifier(Construct):
+    """Tells one destination what its `match` lets through, with that destination's secret only."""
+
+    TIMEOUT = Duration.seconds(60)
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        workshop: Workshop,
+        destination: Destination,
+        history: History,
+        bus: Bus,
+    ) -> None:
+        super().__init__(scope, id)
+        self.queue = WorkQueue(
+            self,
+            "Deliveries",
+            timeout=self.TIMEOUT,
+            # The notifier counts attempts itself; this is only the net below it.
+            receives=1000,
+            alarms=workshop.alarms,
+            meaning=f"Events couldn't be delivered to {id}; `pollbridge deliveries --failed` lists them.",
+        )
+        Route(
+            self,
+            "Route",
+            bus=bus,
+            pattern=_checked(id, pattern(destination.match)),
+            to=self.queue,
+            on=destination.enabled,
+        )
+        function = Function(
+            self,
+            "Notifier",
+            workshop=workshop,
+            folder=f"{destination.type}_notifier",
+            timeout=self.TIMEOUT,
+            memory=256,
+            environment={
+                "DESTINATION": id,
+                "TABLE": history.name,
+                "QUEUE_URL": self.queue.url,
+                "DEAD_LETTER_QUEUE_URL": self.queue.failures.queue.queue_url,
+            },
+        )
+        history.grant_recording(function)
+        function.may_read_secrets(destination.secret)
+        self.queue.feed(function, batch=5)
+        self.queue.failures.take_failures_of(function)
+        function.is_only_fed()
+        self.name = function.name
+
+
+def _checked(destination: str, pattern: Mapping[str, Any]) -> Mapping[str, Any]:
+    length = len(json.dumps(pattern, separators=(",", ":")))
+    if length > LONGEST_PATTERN:
+        raise InvalidConfig(
+            f"destinations.{destination}.match: makes a pattern of {length} characters; "
+            f"EventBridge takes {LONGEST_PATTERN}"
+        )
+    return pattern

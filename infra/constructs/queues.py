@@ -1,0 +1,111 @@
+"""Queues that lose nothing: encrypted, closed to other accounts, with an alarm on whatever failed."""
+
+from __future__ import annotations
+
+from aws_cdk import Aws, Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.constructs.acknowledged import acknowledge
+from infra.constructs.alarms import Alarms
+from infra.constructs.functions import Function
+
+LONGEST = Duration.days(14)
+"""SQS keeps no message longer: SetQueueAttributes, MessageRetentionPeriod."""
+
+
+class FailureQueue(Construct):
+    """Where what failed waits for a person. Not empty = alarm; it outlives the stack."""
+
+    def __init__(self, scope: Construct, id: str, *, alarms: Alarms, meaning: str, kept: Duration = LONGEST) -> None:
+        super().__init__(scope, id)
+        self.queue = sqs.Queue(
+            self,
+            "Queue",
+            retention_period=kept,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            removal_policy=RemovalPolicy.RETAIN,
+        )
+        _close(self.queue)
+        alarms.when_not_empty(self.queue, meaning=meaning)
+        for rule in ("AwsSolutions-SQS3", "Serverless-SQSRedrivePolicy"):
+            acknowledge(self.queue, rule, "This queue is itself where failures end.")
+
+    @property
+    def arn(self) -> str:
+        return self.queue.queue_arn
+
+    def take_failures_of(self, function: Function) -> None:
+        """Let this function's failures, and those of whatever feeds it, be put here."""
+        function.may("sqs:SendMessage", on=[self.arn])
+
+
+class WorkQueue(Construct):
+    """A queue that one function works off, and the queue of what it couldn't do."""
+
+    def __init__(
+        self, scope: Construct, id: str, *, timeout: Duration, receives: int, alarms: Alarms, meaning: str
+    ) -> None:
+        super().__init__(scope, id)
+        self.failures = FailureQueue(self, "Failures", alarms=alarms, meaning=meaning)
+        self.queue = sqs.Queue(
+            self,
+            "Queue",
+            retention_period=LONGEST,
+            # Lambda asks for six times the function's timeout:
+            # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+            visibility_timeout=Duration.seconds(6 * timeout.to_seconds()),
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.failures.queue, max_receive_count=receives),
+        )
+        _close(self.queue)
+
+    @property
+    def url(self) -> str:
+        return self.queue.queue_url
+
+    def feed(self, function: Function, *, batch: int) -> None:
+        """Hand the messages to this function, at most two batches at a time; it reports what failed."""
+        function.may(
+            "sqs:ReceiveMessage",
+            "sqs:DeleteMessage",
+            "sqs:ChangeMessageVisibility",
+            "sqs:GetQueueAttributes",
+            on=[self.queue.queue_arn],
+        )
+        mapping = lambda_.CfnEventSourceMapping(
+            self,
+            "Mapping",
+            function_name=function.name,
+            event_source_arn=self.queue.queue_arn,
+            batch_size=batch,
+            function_response_types=["ReportBatchItemFailures"],
+            scaling_config=lambda_.CfnEventSourceMapping.ScalingConfigProperty(maximum_concurrency=2),
+        )
+        mapping.node.add_dependency(function.role)
+        acknowledge(
+            mapping,
+            "Serverless-LambdaEventSourceMappingDestination",
+            "A queue's mapping takes no failure destination; the queue's own redrive is it.",
+        )
+
+
+def _close(queue: sqs.Queue) -> None:
+    """Refuse every caller of another account; AWS's services still need a statement that lets them in."""
+    queue.add_to_resource_policy(
+        iam.PolicyStatement(
+            sid="OtherAccounts",
+            effect=iam.Effect.DENY,
+            principals=[iam.AnyPrincipal()],
+            actions=["sqs:*"],
+            resources=[queue.queue_arn],
+            conditions={
+                "StringNotEquals": {"aws:PrincipalAccount": Aws.ACCOUNT_ID},
+                "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
+            },
+        )
+    )

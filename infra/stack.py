@@ -1,0 +1,121 @@
+"""The architecture, read aloud."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from aws_cdk import CfnOutput, Duration, IStackSynthesizer, Stack
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_ssm as ssm
+from constructs import Construct
+
+from infra.constructs.alarms import Alarms
+from infra.constructs.auditing import Auditor
+from infra.constructs.functions import CodeOf, Workshop
+from infra.constructs.history import History
+from infra.constructs.notifying import Notifier
+from infra.constructs.polling import Poller
+from infra.constructs.publishing import Bus, Publisher
+from infra.constructs.queues import FailureQueue
+from infra.constructs.registering import Registrar
+from pollbridge.config import Configuration
+
+
+class Pollbridge(Stack):
+    """Every minute each connection's poller asks; a change is recorded, published, and told to each destination."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        configuration: Configuration,
+        code: CodeOf,
+        runtime: lambda_.Runtime,
+        architecture: lambda_.Architecture,
+        scheduled: bool = True,
+        protected: bool = True,
+        synthesizer: IStackSynthesizer | None = None,
+    ) -> None:
+        super().__init__(
+            scope,
+            id,
+            description="pollbridge: the webhook that AI-job vendors don't offer",
+            synthesizer=synthesizer,
+        )
+        alarms = Alarms(self, "Alarms", settings=configuration.alarms)
+        workshop = Workshop(code=code, runtime=runtime, architecture=architecture, alarms=alarms)
+        history = History(self, "History", protected=protected)
+        bus = Bus(self, "Bus", name=id.lower())
+        missed = FailureQueue(
+            self,
+            "Missed",
+            alarms=alarms,
+            meaning="Sweeps or audits failed or didn't start; the next ones took over. Forgotten after a day.",
+            # A missed tick needs no one to do anything, so it must not ring for two weeks.
+            kept=Duration.days(1),
+        )
+
+        polling = Construct(self, "Polling")
+        pollers = {
+            name: Poller(
+                polling,
+                name,
+                workshop=workshop,
+                connection=connection,
+                history=history,
+                missed=missed,
+                scheduled=scheduled,
+            )
+            for name, connection in configuration.vendors.items()
+        }
+        publisher = Publisher(self, "Publishing", workshop=workshop, history=history, bus=bus)
+        notifying = Construct(self, "Notifying")
+        notifiers = {
+            name: Notifier(notifying, name, workshop=workshop, destination=destination, history=history, bus=bus)
+            for name, destination in configuration.destinations.items()
+        }
+        registrar = Registrar(self, "Registering", workshop=workshop, history=history, bus=bus)
+        auditor = Auditor(
+            self, "Auditing", workshop=workshop, history=history, bus=bus, missed=missed, scheduled=scheduled
+        )
+
+        CfnOutput(self, "BusName", value=bus.ref, description="The event bus to hang rules on")
+        CfnOutput(self, "TableName", value=history.name, description="The table of jobs and their history")
+        CfnOutput(self, "AlarmTopic", value=alarms.topic.topic_arn, description="Where the alarms go")
+        self._tell_commands(
+            configuration,
+            {
+                "format": 1,
+                "table": history.name,
+                "bus": bus.name,
+                "config": configuration.model_dump(mode="json"),
+                "pollers": {name: poller.name for name, poller in pollers.items()},
+                "publisher": publisher.name,
+                "registrar": registrar.name,
+                "auditor": auditor.name,
+                "destinations": {
+                    name: {
+                        "function": notifier.name,
+                        "queue": notifier.queue.url,
+                        "dead_letter": notifier.queue.failures.queue.queue_url,
+                    }
+                    for name, notifier in notifiers.items()
+                },
+            },
+        )
+
+    def _tell_commands(self, configuration: Configuration, deployed: dict[str, Any]) -> None:
+        """Let commands read the deployment from the metadata of the resource `Configuration`."""
+        # DescribeStackResource returns a resource's metadata with its references resolved, up to the template's
+        # own size; a parameter's value ends at 4 KB. The value is only there to change with the configuration.
+        parameter = ssm.CfnParameter(
+            self,
+            "Configuration",
+            type="String",
+            description="Changes with the configuration, which is in this resource's metadata in the stack",
+            value=hashlib.sha256(configuration.model_dump_json().encode()).hexdigest(),
+        )
+        parameter.override_logical_id("Configuration")
+        parameter.add_metadata("pollbridge", deployed)
