@@ -113,12 +113,18 @@ def clipped(limit: int) -> BeforeValidator:
     return BeforeValidator(lambda value: _fit(value, limit) if isinstance(value, str) else value)
 
 
+_WHOLE = re.compile(r"(?:[^\\]|\\[^u]|\\u[0-9a-f]{4})*")
+"""The inside of a JSON string, up to its last whole character."""
+
+
 def _fit(text: str, limit: int) -> str:
     text = clip(text, limit)
-    while (excess := len(json.dumps(text, ensure_ascii=False).encode()) - 2 - limit) > 0:
-        # JSON writes one byte as at most six (\u0000): each round cuts no more than is certain.
-        text = clip(text, len(text.encode()) - -(-excess // 6))
-    return text
+    written = json.dumps(text, ensure_ascii=False)[1:-1].encode()
+    if len(written) <= limit:
+        return text
+    whole = _WHOLE.match(written[: limit - 3].decode("utf-8", "ignore"))
+    assert whole  # nothing at all matches too
+    return json.loads(f'"{whole[0]}"') + "…"
 
 
 def _count(value: Any) -> int | None:

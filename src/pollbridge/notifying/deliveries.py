@@ -94,7 +94,7 @@ class Deliveries:
 
     def _failed(self, message: Mapping[str, Any], delivery: Delivery, attempt: Attempt, error: DeliveryError) -> str:
         pause = None if error.permanent else wait(len(delivery.attempts) + 1, error.retry_after)
-        if error.maybe_sent:
+        if error.maybe_sent and not self.notifier.receiver_deduplicates:
             self.ledger.finish(delivery, Status.MAYBE_SENT, attempt, None)
             return "maybe_sent"
         if pause is None:
@@ -107,7 +107,7 @@ class Deliveries:
 
     def _later(self, message: Mapping[str, Any], pause: timedelta) -> str:
         sent_at = int(message["attributes"]["SentTimestamp"]) / 1000
-        if self.now().timestamp() - sent_at > OLDEST.total_seconds() * 2:
+        if self.now().timestamp() - sent_at > OLDEST.total_seconds():
             self.queue.bury(message, "put off for too long")
             return "failed"
         self.queue.put_off(message, pause)

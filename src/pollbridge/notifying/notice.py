@@ -67,13 +67,16 @@ class DeliveryError(Exception):
         self.permanent = permanent
         """Trying again cannot help."""
         self.maybe_sent = maybe_sent
-        """The receiver may have taken it, and would show it twice."""
+        """The request went out and no answer came: the receiver may have taken it."""
         self.code = code
         self.retry_after = retry_after
 
 
 class Notifier(Protocol):
     """Speaks to one type of receiver. The caller owns retries, the ledger and disabling."""
+
+    receiver_deduplicates: bool
+    """Whether the receiver can tell a repeated message from a new one. If not, what may have been sent isn't repeated."""
 
     def deliver(self, notice: Notice) -> Receipt:
         """Raises DeliveryError."""

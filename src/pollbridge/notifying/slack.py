@@ -125,6 +125,7 @@ class SlackNotifier:
 
     http: httpx.Client
     secret: Callable[[], SlackSecret]
+    receiver_deduplicates: bool = False
 
     def deliver(self, notice: Notice) -> Receipt:
         try:

@@ -57,6 +57,7 @@ class WebhookNotifier:
     secret: Callable[[], WebhookSecret]
     headers: Mapping[str, str]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    receiver_deduplicates: bool = True
 
     def deliver(self, notice: Notice) -> Receipt:
         try:

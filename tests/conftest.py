@@ -1,0 +1,34 @@
+"""Fake credentials for every test, and the table in moto for those that want one."""
+
+from collections.abc import Iterator
+
+import pytest
+from moto import mock_aws
+
+from pollbridge.aws import client
+from pollbridge.history.table import Table
+from tests.kit.table import create_table
+
+
+@pytest.fixture(autouse=True)
+def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_REGION": "eu-central-1",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "POWERTOOLS_METRICS_NAMESPACE": "pollbridge",
+        "POWERTOOLS_SERVICE_NAME": "test",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "POLLBRIDGE_STACK"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def table() -> Iterator[Table]:
+    with mock_aws():
+        dynamodb = client("dynamodb")
+        create_table(dynamodb, "history")
+        yield Table(dynamodb, "history", pause=lambda _: None)
