@@ -1,0 +1,226 @@
+"""The inbox takes what a receiver would take, refuses the rest, and keeps all of it."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from standardwebhooks import Webhook
+
+from .simulated import Receivers, simulated_receivers
+
+KEY = bytes(range(24, 56))
+SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
+BODY = json.dumps({"type": "job.state_changed", "timestamp": "2026-06-08T12:31:00Z", "data": {"é": "✓"}})
+
+
+@pytest.fixture
+def receivers() -> Iterator[Receivers]:
+    with simulated_receivers() as client:
+        client.put("/_control/webhooks/service", json={"signing_secret": SECRET})
+        yield client
+
+
+def signed(body: str = BODY, secret: str = SECRET, age: timedelta = timedelta()) -> dict[str, str]:
+    now = datetime.now(UTC) - age
+    return {
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(secret).sign("msg_1", now, body),
+    }
+
+
+def section(text: str, **more: object) -> dict[str, object]:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}, **more}
+
+
+def header(text: str, kind: str = "plain_text") -> dict[str, object]:
+    return {"type": "header", "text": {"type": kind, "text": text}}
+
+
+def button(text: str = "Open", url: str = "https://example.com") -> dict[str, object]:
+    return {"type": "button", "text": {"type": "plain_text", "text": text}, "url": url}
+
+
+def actions(*buttons: object) -> dict[str, object]:
+    return {"type": "actions", "elements": buttons}
+
+
+def test_a_signed_message_is_accepted_and_kept(receivers: Receivers) -> None:
+    accepted = receivers.post("/webhook/service", content=BODY, headers=signed())
+
+    assert accepted.status_code == 200
+    (message,) = receivers.messages()
+    assert (message["receiver"], message["verified"], message["status"]) == ("webhook/service", True, 200)
+    assert message["body"] == json.loads(BODY)
+    assert message["headers"]["webhook-id"] == "msg_1"
+
+
+def test_the_specifications_own_recipe_is_accepted(receivers: Receivers) -> None:
+    """Written out, because svix verifies with the very library that the sender signs with."""
+    stamp = str(int(time.time()))
+    mac = hmac.digest(KEY, f"msg_1.{stamp}.{BODY}".encode(), hashlib.sha256)
+    headers = {
+        "webhook-id": "msg_1",
+        "webhook-timestamp": stamp,
+        "webhook-signature": f"v1,{base64.b64encode(mac).decode()}",
+    }
+
+    assert receivers.post("/webhook/service", content=BODY, headers=headers).status_code == 200
+
+
+def test_one_changed_byte_is_refused_and_recorded_as_such(receivers: Receivers) -> None:
+    refused = receivers.post("/webhook/service", content=BODY.replace("12:31", "12:32"), headers=signed())
+
+    assert refused.status_code == 401
+    assert [(message["verified"], message["status"]) for message in receivers.messages()] == [(False, 401)]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        signed(secret=f"whsec_{base64.b64encode(b'another key of 24 bytes!').decode()}"),
+        signed(age=timedelta(minutes=6)),
+        signed() | {"webhook-id": "msg_2"},
+        signed() | {"webhook-signature": "no comma"},
+        signed() | {"webhook-signature": "v1,!"},
+    ],
+    ids=["unsigned", "another secret", "stale", "another id", "no version", "no base64"],
+)
+def test_what_is_not_signed_by_the_secret_is_refused(receivers: Receivers, headers: dict[str, str]) -> None:
+    assert receivers.post("/webhook/service", content=BODY, headers=headers).status_code == 401
+
+
+def test_bytes_that_are_no_text_are_refused(receivers: Receivers) -> None:
+    assert receivers.post("/webhook/service", content=b"\xff", headers=signed()).status_code == 401
+    assert receivers.messages()[0]["body"] is None
+
+
+def test_one_good_signature_among_several_is_enough(receivers: Receivers) -> None:
+    headers = signed()
+    headers["webhook-signature"] = f"v1,{base64.b64encode(bytes(32)).decode()} {headers['webhook-signature']}"
+
+    assert receivers.post("/webhook/service", content=BODY, headers=headers).status_code == 200
+
+
+def test_without_a_secret_nothing_is_verified(receivers: Receivers) -> None:
+    assert receivers.post("/webhook/stranger", content=BODY, headers=signed()).status_code == 401
+
+
+def test_slack_answers_ok(receivers: Receivers) -> None:
+    assert receivers.slack({"text": "hello"}) == (200, "ok")
+    (message,) = receivers.messages()
+    assert (message["receiver"], message["verified"], message["body"]) == ("slack/docs-team", None, {"text": "hello"})
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        [section("x" * 3000)] * 50,
+        [header("x" * 150), {"type": "divider"}],
+        [actions(button("x" * 75, "https://" + "x" * 2992))],
+        [section("x", accessory=button(), fields=[{"type": "mrkdwn", "text": "x"}] * 10)],
+        [{"type": "context", "elements": [{"type": "plain_text", "text": "x"}]}],
+    ],
+)
+def test_slack_takes_blocks_up_to_their_limits(receivers: Receivers, blocks: object) -> None:
+    assert receivers.slack({"text": "x", "blocks": blocks}) == (200, "ok")
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        [section("x")] * 51,
+        [section("x" * 3001)],
+        [section("")],
+        [{"type": "section"}],
+        [header("x" * 151)],
+        [header("x", kind="mrkdwn")],
+        [actions(button("x" * 76))],
+        [actions(button(url="https://" + "x" * 2993))],
+        [section("x", accessory=button("x" * 76))],
+        [section("x", fields=[{"type": "mrkdwn", "text": "x"}] * 11)],
+        [{"type": "unheard-of"}],
+        "no list",
+    ],
+)
+def test_slack_refuses_blocks_past_their_limits(receivers: Receivers, blocks: object) -> None:
+    assert receivers.slack({"text": "x", "blocks": blocks}) == (400, "invalid_blocks")
+
+
+@pytest.mark.parametrize(
+    ("payload", "word"), [([], "invalid_payload"), ({}, "no_text"), ({"text": ""}, "no_text"), ({"text": 1}, "no_text")]
+)
+def test_slack_refuses_what_says_nothing(receivers: Receivers, payload: object, word: str) -> None:
+    assert receivers.slack(payload) == (400, word)
+    assert receivers.messages()[0]["status"] == 400
+
+
+def test_slack_refuses_what_is_no_json(receivers: Receivers) -> None:
+    assert receivers.post("/slack/docs-team", content=b"payload={").text == "invalid_payload"
+
+
+def test_messages_are_kept_in_order_and_read_from_any_point(receivers: Receivers) -> None:
+    for text in ("one", "two", "three"):
+        receivers.slack({"text": text})
+
+    assert [message["n"] for message in receivers.messages()] == [1, 2, 3]
+    assert [message["body"]["text"] for message in receivers.messages(after=1)] == ["two", "three"]
+
+
+def test_faults_are_suffered_one_by_one_and_kept_all_the_same(receivers: Receivers) -> None:
+    receivers.faults("slack/docs-team", {"status": 500}, {"status": 429, "retry_after": 1}, {"slow": 0.01})
+
+    assert [receivers.slack({"text": "x"})[0] for _ in range(4)] == [500, 429, 200, 200]
+    assert [message["status"] for message in receivers.messages()] == [500, 429, 200, 200]
+
+
+def test_a_429_tells_how_long_to_wait(receivers: Receivers) -> None:
+    receivers.faults("webhook/service", {"status": 429, "retry_after": 7})
+
+    assert receivers.post("/webhook/service", content=BODY, headers=signed()).headers["Retry-After"] == "7"
+
+
+def test_a_dropped_request_was_received_and_never_answered(receivers: Receivers) -> None:
+    receivers.faults("webhook/service", {"drop": True})
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        receivers.post("/webhook/service", content=BODY, headers=signed())
+    assert [(message["verified"], message["status"]) for message in receivers.messages()] == [(True, None)]
+
+
+def test_one_receivers_faults_are_not_anothers(receivers: Receivers) -> None:
+    receivers.faults("slack/docs-team", {"status": 500})
+
+    assert receivers.post("/slack/other", json={"text": "x"}).status_code == 200
+
+
+def test_a_message_over_a_megabyte_is_refused_unread(receivers: Receivers) -> None:
+    assert receivers.post("/slack/docs-team", content=b"x" * (2**20 + 1)).status_code == 413
+    assert receivers.messages() == []
+
+
+@pytest.mark.parametrize("secret", ["canary", "whsec_canary", "whsec_", f"canary_{base64.b64encode(KEY).decode()}", 7])
+def test_a_mistaken_secret_is_one_line_that_does_not_show_it(receivers: Receivers, secret: object) -> None:
+    refused = receivers.put("/_control/webhooks/service", json={"signing_secret": secret})
+
+    assert refused.status_code == 400
+    assert "signing_secret" in refused.text
+    assert "canary" not in refused.text
+    assert "\n" not in refused.text
+
+
+@pytest.mark.parametrize(("path", "status"), [("faults/slack/docs-team", 400), ("faults/mail/docs-team", 404)])
+def test_a_mistaken_fault_is_refused(receivers: Receivers, path: str, status: int) -> None:
+    assert receivers.put(f"/_control/{path}", json={"steps": [{"stauts": 500}]}).status_code == status
+
+
+@pytest.mark.parametrize("after", ["-1", "x", "1.0"])
+def test_messages_after_nonsense_are_refused(receivers: Receivers, after: str) -> None:
+    assert receivers.get(f"/_control/messages?after={after}").status_code == 400
