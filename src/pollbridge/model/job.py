@@ -124,7 +124,8 @@ def _fit(text: str, limit: int) -> str:
         return text
     whole = _WHOLE.match(written[: limit - 3].decode("utf-8", "ignore"))
     assert whole  # nothing at all matches too
-    return json.loads(f'"{whole[0]}"') + "…"
+    kept: str = json.loads(f'"{whole[0]}"')
+    return kept + "…"
 
 
 def _count(value: Any) -> int | None:
