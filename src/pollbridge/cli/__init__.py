@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import click
 
@@ -34,6 +35,24 @@ class Commands(click.Group):
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            # Everything of AWS that a command did not expect: one line, whichever command it was.
+            if not type(error).__module__.startswith("botocore."):
+                raise
+            from botocore.exceptions import BotoCoreError, ClientError
+
+            from pollbridge.cli.deployment import refused, unreachable
+            from pollbridge.cli.output import fail
+
+            if isinstance(error, ClientError):
+                fail(refused(error))
+            if isinstance(error, BotoCoreError):
+                fail(unreachable(error))
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NoReturn
 
 import click
@@ -85,3 +86,16 @@ def _progress(snapshot: Snapshot) -> str | None:
     parts = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
     total = snapshot.progress.total
     return f"{snapshot.progress.done} of {total if total is not None else '?'}" + (f" ({parts})" if parts else "")
+
+
+def local_time(moment: str) -> str:
+    """A recorded moment in this machine's time zone, to the second, with the zone's name."""
+    return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M:%S %Z}"
+
+
+def columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table for people: each column as wide as it needs to be, the last one unlimited."""
+    told = [titles, *([plain(str(cell)) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in told) for column in range(len(titles))]
+    for row in told:
+        click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,194 @@
+"""`jobs`, `show` and `history`: what is known of jobs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from pollbridge.cli.deployment import Deployment, find
+from pollbridge.cli.output import aligned, columns, fail, local_time, print_json, snapshot_json, snapshot_text
+from pollbridge.history.entries import Entry
+from pollbridge.history.heads import UNSEEN, Head
+from pollbridge.model.instant import read_iso
+from pollbridge.model.job import JobKey, State
+from pollbridge.watches import WatchRefused
+
+_NOTHING_YET: dict[str, Any] = dict.fromkeys(
+    ("state", "vendor_status", "name", "progress", "error", "message")
+) | dict.fromkeys(("created_at", "started_at", "updated_at", "finished_at"))
+
+
+class Since(click.ParamType):
+    """A moment, or how long ago it was."""
+
+    name = "WHEN"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        ago = re.fullmatch(r"(\d{1,9})([smhd])", str(value), re.ASCII)
+        if ago:
+            unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[ago[2]]
+            return datetime.now(UTC) - timedelta(**{unit: int(ago[1])})
+        try:
+            return read_iso(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a time such as 2026-06-08T12:00:00Z nor an age such as 2h", param, ctx)
+
+
+@click.command()
+@click.option("--vendor", metavar="NAME", help="Only this vendor or connection.")
+@click.option("--state", "states", multiple=True, type=click.Choice([*State, UNSEEN]), help="Only in this state.")
+@click.option("--since", type=Since(), help="Only those that changed since, e.g. 2h or 2026-06-08T12:00:00Z.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def jobs(vendor: str | None, states: tuple[str, ...], since: datetime | None, limit: int, as_json: bool) -> None:
+    """List the jobs that are known, last changed first."""
+    deployment = find()
+    connections = _connections(deployment, vendor)
+    found = deployment.heads.newest(connections, states or [*State, UNSEEN], since)
+    heads = list(itertools.islice(found, limit + 1))
+    shown = heads[:limit]
+    if as_json:
+        print_json([_head_json(head) for head in shown])
+        return
+    if not shown:
+        click.echo("no such job", err=True)
+        return
+    columns(
+        ("STATE", "CHANGED", "PROGRESS", "JOB"),
+        [(head.state or "not seen yet", local_time(head.changed_at), _done(head), str(head.key)) for head in shown],
+    )
+    if len(heads) > limit:
+        click.echo(f"… and more: --limit {limit * 2}", err=True)
+
+
+def _connections(deployment: Deployment, vendor: str | None) -> list[str]:
+    configured = deployment.configuration.vendors
+    if vendor is None:
+        return list(configured)
+    names = [name for name, connection in configured.items() if vendor in {name, connection.type}]
+    if not names:
+        fail(f"there is no vendor or connection {vendor!r} here; configured: {', '.join(configured)}")
+    return names
+
+
+def _done(head: Head) -> str:
+    progress = head.snapshot.progress if head.snapshot else None
+    return f"{progress.done}/{progress.total}" if progress and progress.total else ""
+
+
+@click.command()
+@click.argument("key")
+@click.option("--raw", is_flag=True, help="Print the vendor's last recorded answer as it came, without personal data.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(key: str, raw: bool, as_json: bool) -> None:
+    """Show how a job stands."""
+    deployment = find()
+    head = _known(deployment, key)
+    if raw:
+        body = deployment.entries.raw_body(head.key, head.version) if head.version else None
+        if body is None:
+            fail(f"no answer of the vendor is kept for {head.key}")
+        sys.stdout.buffer.write(body)
+        return
+    if as_json:
+        print_json(_head_json(head))
+        return
+    if head.snapshot:
+        click.echo(snapshot_text(head.key, head.snapshot, head.labels))
+    else:
+        click.echo(aligned({"job": str(head.key), "state": "not seen yet: the first poll comes with the next tick"}))
+    click.echo(
+        aligned(
+            {
+                "version": str(head.version),
+                "changed": local_time(head.changed_at),
+                "watched": f"yes, every {head.slot.rung} min" if head.slot else "no",
+                "last poll": f"failed: {head.poll_error}" if head.poll_error else None,
+            }
+        )
+    )
+
+
+@click.command()
+@click.argument("key")
+@click.option("--limit", type=click.IntRange(1), help="Only the last so many.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def history(key: str, limit: int | None, as_json: bool) -> None:
+    """Show every change a job was seen in, oldest first."""
+    deployment = find()
+    head = _known(deployment, key)
+    entries = list(deployment.entries.of(head.key))
+    told = [_entry_json(entry) for entry in (entries[-limit:] if limit else entries)]
+    if as_json:
+        print_json(told)
+        return
+    if not told:
+        click.echo("not seen yet: the first poll comes with the next tick", err=True)
+        return
+    columns(
+        ("V", "SEEN", "FROM", "TO", "WHY", "PROGRESS"),
+        [
+            (
+                str(change["version"]),
+                local_time(change["observed_at"]),
+                change["from"]["state"] if change["from"] else "",
+                change["to"]["state"],
+                ", ".join(change["reasons"]),
+                _counts(change["progress"]),
+            )
+            for change in told
+        ],
+    )
+
+
+def _counts(progress: dict[str, Any] | None) -> str:
+    if not progress or not progress["total"]:
+        return ""
+    failed = f", {progress['failed']} failed" if progress["failed"] else ""
+    return f"{progress['succeeded'] or 0}/{progress['total']}{failed}"
+
+
+def _known(deployment: Deployment, text: str) -> Head:
+    try:
+        key = deployment.watches.key(text)
+    except WatchRefused as error:
+        fail(str(error))
+    head = deployment.heads.get(key)
+    if head is None:
+        fail(f"{key} is not known here: follow it with `pollbridge watch {key}`")
+    return head
+
+
+def _head_json(head: Head) -> dict[str, Any]:
+    if head.snapshot:
+        told = snapshot_json(head.key, head.snapshot, head.labels)
+    else:
+        job = JobKey.parse(str(head.key))
+        told = {
+            "job": {
+                "key": str(job), "kind": job.kind, "scope": job.scope, "id": job.id, "name": None,
+                "labels": dict(head.labels),
+            },
+            **_NOTHING_YET,
+            "terminal": False,
+            "links": [],
+        }
+    return told | {
+        "version": head.version,
+        "changed_at": head.changed_at.replace(".000Z", "Z"),
+        "watched": head.watched,
+        "lost": head.lost,
+    }
+
+
+def _entry_json(entry: Entry) -> dict[str, Any]:
+    event = json.loads(entry.event)
+    told = {"version": entry.version, "event_id": entry.event_id, "detail_type": entry.detail_type}
+    names = ("reasons", "from", "to", "progress", "links", "error", "observed_at", "last_seen_at")
+    return told | {name: event[name] for name in names}
