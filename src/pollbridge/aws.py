@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import boto3
@@ -16,5 +17,8 @@ _CONFIG = Config(
 
 
 def client(service: str) -> Any:
-    """A low-level client; endpoint, region and credentials come from AWS's usual variables."""
-    return boto3.client(service, config=_CONFIG)
+    """A low-level client; endpoint, region and credentials come from AWS's usual variables.
+
+    boto3 reads AWS_DEFAULT_REGION only; AWS_REGION, which all other AWS tools put first, is ours to read.
+    """
+    return boto3.client(service, config=_CONFIG, region_name=os.environ.get("AWS_REGION") or None)

@@ -74,6 +74,7 @@ class AgentV2Answer(Answer):
     status: Status = None
     pull_request: String = Field(None, alias="prLink")
     created_at: Moment = Field(None, alias="createdAt")
+    archived_at: Moment = Field(None, alias="archivedAt")
 
 
 def request_v1(key: JobKey) -> Request:
@@ -102,13 +103,15 @@ def parse_v1(body: bytes) -> Seen:
 
 def parse_v2(body: bytes) -> Seen:
     job = read(AgentV2Answer, body)
+    state = states(AGENT_V2_STATES, job.status)
     return Seen(
         named(job.id, "id"),
         Snapshot(
-            state=states(AGENT_V2_STATES, job.status),
+            state=state,
             vendor_status=job.status,
             links=link("pull_request", job.pull_request),
             created_at=job.created_at,
+            state_since=job.archived_at if state is State.ARCHIVED else None,
         ),
     )
 

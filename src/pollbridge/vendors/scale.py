@@ -70,10 +70,11 @@ def parse_job(body: bytes) -> Seen:
     job = read(JobAnswer, body)
     counts: dict[str, Any] = job.progress.model_dump(exclude={"child_jobs"}) if job.progress else {}
     children = job.progress.child_jobs if job.progress else []
+    state = states(JOB_STATES, job.status)
     return Seen(
         named(job.id, "id"),
         Snapshot(
-            state=states(JOB_STATES, job.status),
+            state=state,
             vendor_status=job.status,
             name=job.operation,
             progress=Progress(**counts) if any(count is not None for count in counts.values()) else None,
@@ -81,7 +82,7 @@ def parse_job(body: bytes) -> Seen:
             created_at=job.created_at,
             started_at=job.started_at,
             finished_at=job.completed_at,
-            state_since=job.completed_at or job.started_at,
+            state_since=job.started_at if state is State.RUNNING else job.completed_at if state.terminal else None,
             children=Children.of([Child(id=child.id, status=child.status, title=child.error) for child in children]),
         ),
     )
