@@ -15,7 +15,7 @@ KEY_LIMIT = 1024
 """Bytes of a printed job key. DynamoDB's partition key holds 2,048; a webhook and a Slack button must carry it too."""
 
 TEXT_LIMIT = 4096
-"""Bytes of JSON of `error` and of `message`; with the limits below a snapshot stays under 32 KB whatever a vendor sends."""
+"""Bytes of JSON of `error` and of `message`; with the limits below a snapshot stays under 32 KB."""
 
 NAME_LIMIT = 512
 WORD_LIMIT = 200
