@@ -1,0 +1,200 @@
+"""`local`: the whole deployment on this machine."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pollbridge.cli.output import fail, local_time, plain, print_json
+from pollbridge.config import InvalidConfig
+from pollbridge.local.place import LocalError, Place, State, alive, tail
+
+
+class LocalCommands(click.Group):
+    """Says in one line what the local deployment cannot do."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (LocalError, InvalidConfig) as error:
+            fail(str(error))
+
+
+@click.group(cls=LocalCommands)
+def local() -> None:
+    """Run the whole deployment on this machine: no AWS account, no Docker, no keys."""
+
+
+@contextmanager
+def step(text: str) -> Iterator[None]:
+    """One step of the way on stderr: what it is while it lasts, its time when it is done."""
+    started = time.monotonic()
+    live = sys.stderr.isatty()
+    if live:
+        click.echo(f"  … {text}", err=True, nl=False)
+    try:
+        yield
+    except BaseException:
+        click.echo(f"{chr(13) if live else ''}  ✗ {text}", err=True)
+        raise
+    click.echo(f"{chr(13) if live else ''}  ✓ {text:<55} {time.monotonic() - started:5.1f} s", err=True)
+
+
+@local.command()
+@click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE",
+    help="Deploy this configuration; without it, the vendors and receivers are simulated.",
+)
+@click.option("--schedule", is_flag=True, help="Sweep every minute; without it, `local tick` does.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def up(config_file: Path | None, schedule: bool, as_json: bool) -> None:
+    """Start the emulator, deploy the real stack into it, and leave both running."""
+    from pollbridge.local.running import silent, up
+
+    place = Place.of_checkout()
+    path = config_file.resolve() if config_file else None
+    with place.locked():
+        state = up(place, config_file=path, schedules=schedule, step=silent if as_json else step)
+        hints = [] if config_file else _seed(state)
+    if as_json:
+        print_json(_status(place, state))
+        return
+    click.echo(f"{state.stack} is up at {state.endpoint}")
+    click.echo('Next: eval "$(pollbridge local env)"')
+    for hint in hints:
+        click.echo(f"      {hint}")
+
+
+def _seed(state: State) -> list[str]:
+    from pollbridge.local.simulation import seed
+
+    keys = seed(state)
+    return [f"pollbridge watch {keys[0]}", "pollbridge local tick 3", f"pollbridge history {keys[0]}"]
+
+
+@local.command()
+def env() -> None:
+    """Print what points other programs to the local deployment, to be read by a shell."""
+    for name, value in _running().environment().items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@local.command()
+@click.argument("times", type=click.IntRange(1), default=1, metavar="[N]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def tick(times: int, as_json: bool) -> None:
+    """Make N sweeps of every connection, each standing for the minute after the last."""
+    from pollbridge.aws import client
+    from pollbridge.cli.deployment import find
+    from pollbridge.local.ticking import ticks
+
+    os.environ.update(_running().environment())
+    deployment = find()
+    told = []
+    for made in ticks(client("lambda", patience=90), deployment.connections, deployment.parts["pollers"], times):
+        told.append({"minute": made.minute.isoformat(), "sweeps": made.reports})
+        if not as_json:
+            click.echo(f"{local_time(made.minute.isoformat())}  {'  '.join(_sweep_text(r) for r in made.reports)}")
+    if as_json:
+        print_json(told)
+
+
+def _sweep_text(report: dict[str, Any]) -> str:
+    counts = [f"{report[name]} {name}" for name in ("due", "changed", "failed") if report.get(name)]
+    outcome = [] if report["outcome"] == "completed" else [report["outcome"]]
+    return f"{report['connection']}: {', '.join([*counts, *outcome]) or 'nothing due'}"
+
+
+@local.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(as_json: bool) -> None:
+    """Say what runs."""
+    place = Place.of_checkout()
+    state = place.read()
+    told = _status(place, state)
+    if as_json:
+        print_json(told)
+    elif state is None:
+        click.echo("nothing runs; start with `pollbridge local up`")
+    else:
+        click.echo(f"{told['stack']} {'is deployed' if told['deployed'] else 'is not deployed'} at {told['endpoint']}")
+        click.echo(f"configuration  {state.config or 'simulated vendors and receivers'}")
+        for name, process in told["processes"].items():
+            click.echo(f"{name:<13}  {'runs' if process['runs'] else 'has ended'}, process {process['pid']}")
+
+
+def _status(place: Place, state: State | None) -> dict[str, Any]:
+    if state is None:
+        return {"running": False}
+    processes = {
+        name: {"pid": process[0], "runs": alive(process), "port": state.ports.get(name)}
+        for name, process in state.processes.items()
+    }
+    return {
+        "running": all(process["runs"] for process in processes.values()),
+        "deployed": state.deployed is not None,
+        "stack": state.stack,
+        "endpoint": state.endpoint,
+        "config": state.config,
+        "processes": processes,
+        "logs": str(place.logs),
+    }
+
+
+@local.command()
+@click.argument("function", required=False)
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Only the last so many lines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def logs(function: str | None, limit: int, as_json: bool) -> None:
+    """Print what the deployed functions logged, oldest first. FUNCTION narrows to names that hold it."""
+    from pollbridge.aws import client
+
+    os.environ.update(_running().environment())
+    watched = client("logs")
+    lines = []
+    for group in watched.get_paginator("describe_log_groups").paginate().search("logGroups[].logGroupName"):
+        if function is None or function.lower() in group.lower():
+            events = watched.get_paginator("filter_log_events").paginate(logGroupName=group).search("events[]")
+            lines += [(event["timestamp"], group.rsplit("/", 1)[-1], event["message"].rstrip()) for event in events]
+    lines.sort()
+    told = lines[-limit:]
+    if as_json:
+        print_json([{"at": at, "function": name, "message": message} for at, name, message in told])
+        return
+    for at, name, message in told:
+        click.echo(f"{datetime.fromtimestamp(at / 1000).astimezone():%H:%M:%S}  {name}  {plain(message)}")
+
+
+@local.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def down(as_json: bool) -> None:
+    """End everything that `local up` left running, and forget its data."""
+    from pollbridge.local.running import down
+
+    place = Place.of_checkout()
+    with place.locked():
+        ended = down(place)
+    if as_json:
+        print_json({"ended": ended})
+        return
+    click.echo("down" if ended else "nothing runs")
+
+
+def _running() -> State:
+    place = Place.of_checkout()
+    state = place.read()
+    if state is None or state.deployed is None:
+        raise LocalError("no local deployment runs: start one with `pollbridge local up`")
+    if not alive(state.processes["emulator"]):
+        said = tail(place.logs / "emulator.log")
+        raise LocalError(f"the emulator has ended ({said[:200]}): run `pollbridge local up` again")
+    return state

@@ -1,0 +1,261 @@
+"""Bringing the local deployment up: emulator, the real stack by the real CDK, simulated vendors, inbox."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from pollbridge import config
+from pollbridge.local.place import LocalError, Place, State, alive, free_port, identity, need, start, stop, tail
+
+READY_PATIENCE = 30.0
+"""Seconds the emulator and the servers get to answer for the first time."""
+
+ACCOUNT = "000000000000"
+
+Step = Callable[[str], AbstractContextManager[None]]
+"""Shows one step of the way, with its time."""
+
+
+def up(place: Place, *, config_file: Path | None, schedules: bool, step: Step) -> State:
+    """Bring everything up, or what is missing of it. Raises LocalError, and then leaves nothing half-made.
+
+    Without a configuration file the vendors and receivers are simulated. A second call with the same
+    configuration finds everything running; with another one it deploys that.
+    """
+    _check_machine(place)
+    if config_file:
+        config.load(config_file)
+    place.prepare()
+    before = place.read()
+    running = before if before and all(alive(process) for process in before.processes.values()) else None
+    if before and not running:
+        stop(before.processes)
+    state = running or State(stack=os.environ.get("POLLBRIDGE_STACK") or "Pollbridge")
+    fresh = not running
+    try:
+        _bring_up(place, state, config_file, schedules, step)
+    except BaseException:
+        if fresh:
+            stop(state.processes)
+            place.forget()
+        raise
+    return state
+
+
+def down(place: Place) -> bool:
+    """End everything that was started here. False when nothing ran."""
+    state = place.read()
+    if state is None:
+        return False
+    stop(state.processes)
+    place.forget()
+    return True
+
+
+def _bring_up(place: Place, state: State, config_file: Path | None, schedules: bool, step: Step) -> None:
+    if "emulator" not in state.processes:
+        with step("start the AWS emulator"):
+            _start_emulator(place, state)
+    if config_file is None and "vendors" not in state.processes:
+        with step("start simulated vendors and an inbox"):
+            _start_simulation(place, state)
+    state.config = str(config_file) if config_file else None
+    path = config_file or _simulated_config(place, state)
+    wanted = _fingerprint(path, schedules)
+    if state.deployed != wanted:
+        _deploy(place, state, path, schedules, step)
+        state.deployed = wanted
+        place.write(state)
+
+
+def _check_machine(place: Place) -> None:
+    need("node", "Node.js is missing: install version 20 or later; the CDK command line needs it")
+    if not _cdk(place).exists():
+        raise LocalError("the CDK command line is not installed: run `make install`")
+    if not _emulator(place).exists():
+        raise LocalError("the AWS emulator is not installed: run `make install`")
+
+
+def _cdk(place: Place) -> Path:
+    return place.root / "node_modules" / ".bin" / "cdk"
+
+
+def _emulator(place: Place) -> Path:
+    return place.root / ".venv-emulator" / "bin" / "ministack"
+
+
+def _start_emulator(place: Place, state: State) -> None:
+    port = free_port()
+    environment = {
+        **_plain_environment(),
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "MINISTACK_REGION": state.region,
+        "MINISTACK_HOST": "127.0.0.1",
+        "TMPDIR": str(place.folder / "tmp"),
+        "LOG_LEVEL": "WARNING",
+    }
+    state.processes["emulator"] = start(place, "emulator", [str(_emulator(place))], environment)
+    state.ports["emulator"] = port
+    place.write(state)
+    _until_ready(
+        place, state, "emulator", lambda: bool(_answer(f"{state.endpoint}/_ministack/health"))
+    )
+
+
+def _start_simulation(place: Place, state: State) -> None:
+    files = {}
+    for name in ("vendors", "inbox"):
+        files[name] = place.folder / "tmp" / f"{name}.port"
+        command = [sys.executable, "-m", f"pollbridge.local.{name}", "--port", "0", "--port-file", str(files[name])]
+        state.processes[name] = start(place, name, command, {**_plain_environment(), "PYTHONUNBUFFERED": "1"})
+        place.write(state)
+    for name, file in files.items():
+        _until_ready(place, state, name, file.exists)
+        state.ports[name] = int(file.read_text("utf-8"))
+    place.write(state)
+
+
+def _until_ready(place: Place, state: State, name: str, ready: Callable[[], bool]) -> None:
+    until = time.monotonic() + READY_PATIENCE
+    while not ready():
+        if not alive(state.processes[name]):
+            raise LocalError(f"the {name} did not start: {tail(place.logs / f'{name}.log') or 'it said nothing'}")
+        if time.monotonic() > until:
+            raise LocalError(f"the {name} did not answer within {READY_PATIENCE:g} s: see {place.logs / f'{name}.log'}")
+        time.sleep(0.05)
+
+
+def _plain_environment() -> dict[str, str]:
+    """This environment without anything that would lead AWS calls, or the CDK, elsewhere."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "CDK_", "POLLBRIDGE_", "MINISTACK_", "PYTEST_"))
+        and name.upper() not in {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "PYTHONPATH", "VIRTUAL_ENV"}
+    }
+
+
+def _simulated_config(place: Place, state: State) -> Path:
+    vendors = f"http://127.0.0.1:{state.ports['vendors']}"
+    lines = []
+    for name in ("mentionlab", "oration", "scale", "mintlify"):
+        lines += [
+            f"[vendors.{name}]",
+            f'base_url = "{vendors}/{name}{"/api/v2" if name == "oration" else ""}"',
+            f'secret = "pollbridge/{name}"',
+            "allow_private = true",
+        ]
+    for name, type_ in (("team", "slack"), ("service", "webhook")):
+        lines += [
+            f"[destinations.{name}]",
+            f'type = "{type_}"',
+            f'secret = "pollbridge/{name}"',
+            "allow_private = true",
+            f"[destinations.{name}.match]",
+            'detail_type = ["Job State Changed", "Job First Seen", "Job Lost", "Job Updated", "Job Progressed"]',
+        ]
+    path = place.folder / "simulated.toml"
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def _deploy(place: Place, state: State, path: Path, schedules: bool, step: Step) -> None:
+    with step("prepare the emulated account (cdk bootstrap)"):
+        _run_cdk(place, state, "bootstrap", f"aws://{ACCOUNT}/{state.region}", *_context(path, schedules))
+    with step(f"deploy the stack {state.stack} (cdk deploy)"):
+        _run_cdk(
+            place,
+            state,
+            "deploy",
+            *_context(path, schedules),
+            "--require-approval=never",
+            "--method=direct",
+            "--progress=events",
+        )
+
+
+def _context(path: Path, schedules: bool) -> list[str]:
+    scheduled = "on" if schedules else "off"
+    return ["-c", f"config={path.resolve()}", "-c", "target=local", "-c", f"schedules={scheduled}"]
+
+
+def _run_cdk(place: Place, state: State, *arguments: str) -> None:
+    log = place.logs / "cdk.log"
+    environment = {
+        **_plain_environment(),
+        **state.environment(),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "CDK_DEFAULT_ACCOUNT": ACCOUNT,
+        "CDK_DISABLE_VERSION_CHECK": "1",
+        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
+        "NODE_OPTIONS": "",
+    }
+    command = [str(_cdk(place)), *arguments, "--output", str(place.folder / "cdk.out"), "--ci", "--no-notices"]
+    with log.open("ab") as sink:
+        offset = sink.tell()
+        process = subprocess.Popen(
+            command, cwd=place.root, env=environment, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait()
+        except BaseException:
+            stop({"cdk": identity(process.pid)})
+            process.wait()
+            raise
+    if code:
+        raise LocalError(_reason(log, offset) or f"cdk {arguments[0]} failed: see {log}")
+
+
+def _reason(log: Path, offset: int) -> str:
+    """The line in which our own app, or else the CDK, says what is wrong."""
+    said = log.read_bytes()[offset:].decode("utf-8", "replace").splitlines()
+    ours = [line.removeprefix("pollbridge: ") for line in said if line.startswith("pollbridge: ")]
+    theirs = [line.strip() for line in said if "failed:" in line.lower() or "error" in line.lower()]
+    return (ours or theirs or [""])[-1]
+
+
+def _fingerprint(path: Path, schedules: bool) -> str:
+    return hashlib.sha256(path.read_bytes() + bytes([schedules])).hexdigest()
+
+
+def control(state: State, server: str, method: str, path: str, body: Any = None) -> Any:
+    """Ask a simulated server's control API."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{state.ports[server]}/_control/{path}",
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=10) as answer:
+        raw = answer.read()
+    return json.loads(raw) if raw else None
+
+
+def _answer(url: str) -> Mapping[str, Any] | None:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=2) as answer:
+            told: Mapping[str, Any] = json.loads(answer.read())
+            return told
+    except (urllib.error.URLError, OSError, ValueError):
+        return None
+
+
+@contextmanager
+def silent(_: str) -> Iterator[None]:
+    """A step nobody watches."""
+    yield
