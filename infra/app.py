@@ -56,7 +56,7 @@ def main() -> int:
     try:
         build(app)
     except (InvalidConfig, InvalidContext, CannotBundle) as mistake:
-        print(f"pollbridge: {mistake}", file=sys.stderr)
+        sys.stderr.write(f"pollbridge: {mistake}\n")
         return 1
     app.synth()
     return 0

@@ -37,7 +37,7 @@ AWS_SERVICES = ("dynamodb", "events", "secretsmanager", "sqs")
 """All that a function may call; botocore's other 400 descriptions stay at home."""
 
 PACKAGING = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
-SOURCES = frozenset({".c", ".h", ".pxd", ".pyi", ".pyx"})
+UNREAD = frozenset({".c", ".h", ".pxd", ".pyc", ".pyi", ".pyx"})
 
 
 class CannotBundle(Exception):
@@ -51,21 +51,13 @@ class Platform:
     name: str
     python: str
     tags: tuple[str, ...] = ()
-    """Wheel platforms, best first; none means this machine."""
+    """Wheel platforms, best first; none means this machine, and what is installed on it."""
     markers: Mapping[str, str] = field(default_factory=dict)
     """What the platform's environment markers are, where they differ from this machine's."""
 
     @property
-    def wheels(self) -> list[str]:
-        """Options that make pip choose this platform's wheels."""
-        if not self.tags:
-            return []
-        platforms = [option for tag in self.tags for option in ("--platform", tag)]
-        return [*platforms, "--python-version", self.python, "--implementation", "cp"]
-
-    @property
     def interpreter(self) -> str | None:
-        """This machine's Python of the platform's version, if it has one."""
+        """The Python of the platform's version on this machine, if there is one."""
         return sys.executable if self.python == HOST_PYTHON else shutil.which(f"python{self.python}")
 
 
@@ -110,8 +102,9 @@ class Bundler:
                 _put(folder / destination, content)
             _put(folder / "pollbridge.json", self.configuration.encode())
             self._compile(folder)
-            for file in _closure(DEPENDENCIES[function], installed, self.platform.markers):
-                _put(folder / file, (installed / file).read_bytes())
+            for distribution in _closure(DEPENDENCIES[function], self.platform, [str(installed)]):
+                for file in _with_bytecode(_files(distribution), installed):
+                    _put(folder / file, (installed / file).read_bytes())
 
         return _once(self.root / ".build" / f"{self.platform.name}-{function}-{key}", fill)
 
@@ -125,24 +118,22 @@ class Bundler:
                 yield file.as_posix(), path.read_bytes()
 
     def _installed(self) -> Path:
-        """Every runtime dependency for the platform, installed from the lock and compiled."""
+        """Every runtime dependency for the platform, as locked, and compiled."""
         lock = self.root / "requirements" / "runtime.txt"
-        key = _digest(lock.read_bytes(), Path(__file__).read_bytes(), repr((self.platform, self.platform.interpreter)))
+        wanted = sorted({name for names in DEPENDENCIES.values() for name in names})
+        here = [] if self.platform.tags else list(_closure(wanted, self.platform, sys.path))
+        versions = [f"{distribution.name}=={distribution.version}" for distribution in here]
+        made_from = repr((self.platform, self.platform.interpreter, versions))
 
         def install(folder: Path) -> None:
-            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps", "--require-hashes"]
-            wheels = ["--only-binary=:all:", *self.platform.wheels, "--target", str(folder)]
-            pipped = subprocess.run([*pip, *wheels, "-r", str(lock)], capture_output=True, text=True, check=False)
-            if pipped.returncode:
-                raise CannotBundle(f"requirements/runtime.txt: {_last_line(pipped.stderr)}")
-            if not self.platform.interpreter:
-                print(
-                    f"pollbridge: no python{self.platform.python} here, so the bundles hold no bytecode: "
-                    "cold starts take longer",
-                    file=sys.stderr,
-                )
+            if self.platform.tags:
+                _download(lock, self.platform, folder)
+            for distribution in here:
+                for file in (*_files(distribution), *_record(distribution)):
+                    _put(folder / file, Path(str(distribution.locate_file(file))).read_bytes())
             self._compile(folder)
 
+        key = _digest(lock.read_bytes(), Path(__file__).read_bytes(), made_from)
         return _once(self.root / ".build" / f"{self.platform.name}-{key}", install)
 
     def _compile(self, folder: Path) -> None:
@@ -153,36 +144,61 @@ class Bundler:
             subprocess.run([*compileall, *where], capture_output=True, check=False)
 
 
-def _closure(names: Iterable[str], installed: Path, markers: Mapping[str, str]) -> Iterator[PurePath]:
-    """The files of these distributions and of all that they require on the platform."""
-    found = {canonicalize_name(d.name): d for d in distributions(path=[str(installed)])}
+def _download(lock: Path, platform: Platform, folder: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps", "--require-hashes"]
+    wheels = [f"--python-version={platform.python}", "--implementation=cp", "--only-binary=:all:"]
+    platforms = [f"--platform={tag}" for tag in platform.tags]
+    done = subprocess.run(
+        [*pip, *wheels, *platforms, f"--target={folder}", f"--requirement={lock}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise CannotBundle(f"requirements/runtime.txt: {_last_line(done.stderr)}")
+    if not platform.interpreter:
+        sys.stderr.write(f"pollbridge: no python{platform.python} here: bundles without bytecode start slower\n")
+
+
+def _closure(names: Iterable[str], platform: Platform, path: list[str]) -> Iterator[Distribution]:
+    """These distributions and all that they require on the platform, from what is installed in the path."""
+    found = {canonicalize_name(distribution.name): distribution for distribution in distributions(path=path)}
     wanted, seen = [Requirement(name) for name in names], set[tuple[str, str]]()
     for requirement in wanted:
         name = canonicalize_name(requirement.name)
         if name not in found:
-            raise CannotBundle(f"requirements/runtime.txt: lacks {name}: run `make lock`")
-        for extra in {"", *requirement.extras} - {extra for one, extra in seen if one == name}:
-            if not extra:
-                yield from _files(found[name], installed)
-            seen.add((name, extra))
-            wanted += _required(found[name], extra, markers)
+            raise CannotBundle(f"{name} is missing: run `make lock install`")
+        if (name, "") not in seen:
+            yield found[name]
+        for extra in {"", *requirement.extras}:
+            if (name, extra) not in seen:
+                seen.add((name, extra))
+                wanted += _required(found[name], extra, platform)
 
 
-def _required(distribution: Distribution, extra: str, markers: Mapping[str, str]) -> Iterator[Requirement]:
+def _required(distribution: Distribution, extra: str, platform: Platform) -> Iterator[Requirement]:
+    environment = {**platform.markers, "extra": extra}
     for requirement in map(Requirement, distribution.requires or ()):
-        if not requirement.marker:
-            yield requirement
-        elif requirement.marker.evaluate({**markers, "extra": extra}):
+        if not requirement.marker or requirement.marker.evaluate(environment):
             yield requirement
 
 
-def _files(distribution: Distribution, installed: Path) -> Iterator[PurePath]:
-    for file in distribution.files or ():
-        if _used(file) and (installed / file).is_file():
-            yield file
-            if file.suffix == ".py":
-                bytecode = (installed / file.parent / "__pycache__").glob(f"{file.stem}.*.pyc")
-                yield from (path.relative_to(installed) for path in bytecode)
+def _files(distribution: Distribution) -> list[PurePath]:
+    """What a bundle takes of a distribution."""
+    return [file for file in distribution.files or () if _used(file)]
+
+
+def _record(distribution: Distribution) -> list[PurePath]:
+    """The list of a distribution's files."""
+    return [file for file in distribution.files or () if file.name == "RECORD"]
+
+
+def _with_bytecode(files: Iterable[PurePath], folder: Path) -> Iterator[PurePath]:
+    for file in files:
+        yield file
+        if file.suffix == ".py":
+            compiled = (folder / file.parent / "__pycache__").glob(f"{file.stem}.*.pyc")
+            yield from (path.relative_to(folder) for path in compiled)
 
 
 def _used(file: PurePath) -> bool:
@@ -193,7 +209,7 @@ def _used(file: PurePath) -> bool:
             return service in AWS_SERVICES
         case ("aws_lambda_powertools", "event_handler", *_):
             return False
-    return file.name not in PACKAGING and file.suffix not in SOURCES and "tests" not in file.parts
+    return file.name not in PACKAGING and file.suffix not in UNREAD and "tests" not in file.parts
 
 
 def _once(target: Path, make: Callable[[Path], None]) -> Path:

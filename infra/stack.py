@@ -28,7 +28,7 @@ class Pollbridge(Stack):
     def __init__(
         self,
         scope: Construct,
-        id: str,
+        name: str,
         *,
         configuration: Configuration,
         code: CodeOf,
@@ -40,14 +40,14 @@ class Pollbridge(Stack):
     ) -> None:
         super().__init__(
             scope,
-            id,
+            name,
             description="pollbridge: the webhook that AI-job vendors don't offer",
             synthesizer=synthesizer,
         )
         alarms = Alarms(self, "Alarms", settings=configuration.alarms)
         workshop = Workshop(code=code, runtime=runtime, architecture=architecture, alarms=alarms)
         history = History(self, "History", protected=protected)
-        bus = Bus(self, "Bus", name=id.lower())
+        bus = Bus(self, "Bus", name=name.lower())
         missed = FailureQueue(
             self,
             "Missed",
@@ -91,13 +91,13 @@ class Pollbridge(Stack):
                 "table": history.name,
                 "bus": bus.name,
                 "config": configuration.model_dump(mode="json"),
-                "pollers": {name: poller.name for name, poller in pollers.items()},
-                "publisher": publisher.name,
-                "registrar": registrar.name,
-                "auditor": auditor.name,
+                "pollers": {name: poller.function_name for name, poller in pollers.items()},
+                "publisher": publisher.function_name,
+                "registrar": registrar.function_name,
+                "auditor": auditor.function_name,
                 "destinations": {
                     name: {
-                        "function": notifier.name,
+                        "function": notifier.function_name,
                         "queue": notifier.queue.url,
                         "dead_letter": notifier.queue.failures.queue.queue_url,
                     }

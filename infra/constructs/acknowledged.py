@@ -8,4 +8,5 @@ from constructs import IConstruct
 
 def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
     """Accept a rule's finding on this construct, and on nothing beside it."""
-    Validations.of(construct).acknowledge(Acknowledgment(id=rule, reason=reason))
+    pack = rule.partition("-")[0]
+    Validations.of(construct).acknowledge(Acknowledgment(id=f"{pack}::{rule}", reason=reason))

@@ -20,12 +20,12 @@ FIVE_MINUTES = Duration.minutes(5)
 class Alarms(Construct):
     """The alarm topic, which owes nothing to our own notifiers, and the four things that ring it."""
 
-    def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
-        super().__init__(scope, id)
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
+        super().__init__(scope, construct_id)
         self.topic = self._given(settings.topic_arn) if settings.topic_arn else self._own(settings.email)
         self._action = actions.SnsAction(self.topic)
 
-    def when_not_empty(self, queue: sqs.IQueue, *, meaning: str) -> None:
+    def when_not_empty(self, queue: sqs.Queue, *, meaning: str) -> None:
         """Ring as soon as a message waits in this queue of failures, until it is empty again."""
         self._ring(
             queue,
@@ -34,7 +34,7 @@ class Alarms(Construct):
             description=meaning,
         )
 
-    def when_failing(self, function: lambda_.IFunction, *, name: str) -> None:
+    def when_failing(self, function: lambda_.Function, *, name: str) -> None:
         """Ring when a function fails in two of three spells of five minutes; single failures have a queue."""
         self._ring(
             function,
@@ -45,7 +45,7 @@ class Alarms(Construct):
             datapoints_to_alarm=2,
         )
 
-    def when_silent(self, function: lambda_.IFunction, *, name: str, during: Duration) -> None:
+    def when_silent(self, function: lambda_.Function, *, name: str, during: Duration) -> None:
         """Ring when a function wasn't invoked: it died, or its schedule is off."""
         self._ring(
             function,
@@ -56,7 +56,7 @@ class Alarms(Construct):
             missing=cloudwatch.TreatMissingData.BREACHING,
         )
 
-    def when_behind(self, function: lambda_.IFunction, *, name: str) -> None:
+    def when_behind(self, function: lambda_.Function, *, name: str) -> None:
         """Ring when a stream's reader is ten minutes behind; the stream forgets after 24 hours."""
         self._ring(
             function,
@@ -69,7 +69,7 @@ class Alarms(Construct):
     def _ring(
         self,
         scope: Construct,
-        id: str,
+        construct_id: str,
         *,
         metric: cloudwatch.Metric,
         description: str,
@@ -81,7 +81,7 @@ class Alarms(Construct):
     ) -> None:
         alarm = cloudwatch.Alarm(
             scope,
-            id,
+            construct_id,
             metric=metric,
             alarm_description=description,
             threshold=threshold,

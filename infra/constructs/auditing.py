@@ -18,7 +18,7 @@ class Auditor(Construct):
     def __init__(
         self,
         scope: Construct,
-        id: str,
+        construct_id: str,
         *,
         workshop: Workshop,
         history: History,
@@ -26,7 +26,7 @@ class Auditor(Construct):
         missed: FailureQueue,
         scheduled: bool,
     ) -> None:
-        super().__init__(scope, id)
+        super().__init__(scope, construct_id)
         function = Function(
             self,
             "Auditor",
@@ -43,4 +43,4 @@ class Auditor(Construct):
         Tick(self, "Tick", function=function, rate="1 hour", missed=missed, on=scheduled)
         if scheduled:
             workshop.alarms.when_silent(function.function, name="auditor", during=Duration.hours(3))
-        self.name = function.name
+        self.function_name = function.name

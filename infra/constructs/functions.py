@@ -9,7 +9,7 @@ from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from infra.constructs.acknowledged import acknowledge
 from infra.constructs.alarms import Alarms
@@ -34,7 +34,7 @@ class Function(Construct):
     def __init__(
         self,
         scope: Construct,
-        id: str,
+        construct_id: str,
         *,
         workshop: Workshop,
         folder: str,
@@ -42,10 +42,8 @@ class Function(Construct):
         memory: int,
         environment: Mapping[str, str],
     ) -> None:
-        super().__init__(scope, id)
-        log = logs.LogGroup(
-            self, "Log", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY
-        )
+        super().__init__(scope, construct_id)
+        log = logs.LogGroup(self, "Log", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY)
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.function = lambda_.Function(
             self,
@@ -69,10 +67,14 @@ class Function(Construct):
         self.may("logs:CreateLogStream", "logs:PutLogEvents", on=[log.log_group_arn])
         workshop.alarms.when_failing(self.function, name=folder)
         acknowledge(
-            self.role.node.find_child("DefaultPolicy"),
+            self.policy,
             "AwsSolutions-IAM5[Resource::*]",
             "X-Ray's PutTraceSegments and PutTelemetryRecords take no resource.",
         )
+
+    @property
+    def policy(self) -> IConstruct:
+        return self.role.node.find_child("DefaultPolicy")
 
     @property
     def name(self) -> str:
@@ -88,8 +90,11 @@ class Function(Construct):
 
     def is_only_fed(self) -> None:
         """State that nothing invokes this function asynchronously: what feeds it keeps its failures."""
-        for rule in ("Serverless-LambdaAsyncFailureDestination", "Serverless-LambdaDLQ"):
-            acknowledge(self.function, rule, "Fed by a mapping, which keeps what failed; never invoked asynchronously.")
+        acknowledge(
+            self.function,
+            "Serverless-LambdaDLQ",
+            "Fed by a mapping, which keeps what failed; never invoked asynchronously.",
+        )
 
     def _secret_arn(self, name: str) -> str:
         if name.startswith("arn:"):

@@ -26,9 +26,16 @@ class Route(Construct):
     """A rule on the bus whose events go to a work queue, or else to that queue's failures."""
 
     def __init__(
-        self, scope: Construct, id: str, *, bus: Bus, pattern: Mapping[str, Any], to: WorkQueue, on: bool = True
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        bus: Bus,
+        pattern: Mapping[str, Any],
+        to: WorkQueue,
+        on: bool = True,
     ) -> None:
-        super().__init__(scope, id)
+        super().__init__(scope, construct_id)
         rule = events.CfnRule(
             self,
             "Rule",
@@ -66,14 +73,14 @@ class Notifier(Construct):
     def __init__(
         self,
         scope: Construct,
-        id: str,
+        name: str,
         *,
         workshop: Workshop,
         destination: Destination,
         history: History,
         bus: Bus,
     ) -> None:
-        super().__init__(scope, id)
+        super().__init__(scope, name)
         self.queue = WorkQueue(
             self,
             "Deliveries",
@@ -81,13 +88,13 @@ class Notifier(Construct):
             # The notifier counts attempts itself; this is only the net below it.
             receives=1000,
             alarms=workshop.alarms,
-            meaning=f"Events couldn't be delivered to {id}; `pollbridge deliveries --failed` lists them.",
+            meaning=f"Events couldn't be delivered to {name}; `pollbridge deliveries --failed` lists them.",
         )
         Route(
             self,
             "Route",
             bus=bus,
-            pattern=_checked(id, pattern(destination.match)),
+            pattern=_checked(name, pattern(destination.match)),
             to=self.queue,
             on=destination.enabled,
         )
@@ -99,7 +106,7 @@ class Notifier(Construct):
             timeout=self.TIMEOUT,
             memory=256,
             environment={
-                "DESTINATION": id,
+                "DESTINATION": name,
                 "TABLE": history.name,
                 "QUEUE_URL": self.queue.url,
                 "DEAD_LETTER_QUEUE_URL": self.queue.failures.queue.queue_url,
@@ -110,7 +117,7 @@ class Notifier(Construct):
         self.queue.feed(function, batch=5)
         self.queue.failures.take_failures_of(function)
         function.is_only_fed()
-        self.name = function.name
+        self.function_name = function.name
 
 
 def _checked(destination: str, pattern: Mapping[str, Any]) -> Mapping[str, Any]:

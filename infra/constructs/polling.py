@@ -18,7 +18,7 @@ class Poller(Construct):
     def __init__(
         self,
         scope: Construct,
-        id: str,
+        name: str,
         *,
         workshop: Workshop,
         connection: Connection,
@@ -26,7 +26,7 @@ class Poller(Construct):
         missed: FailureQueue,
         scheduled: bool,
     ) -> None:
-        super().__init__(scope, id)
+        super().__init__(scope, name)
         function = Function(
             self,
             "Poller",
@@ -34,12 +34,12 @@ class Poller(Construct):
             folder="poller",
             timeout=Duration.seconds(55),
             memory=512,
-            environment={"CONNECTION": id, "TABLE": history.name},
+            environment={"CONNECTION": name, "TABLE": history.name},
         )
         history.grant_recording(function)
         history.grant_querying(function, "due")
         function.may_read_secrets(*connection.secrets)
         Tick(self, "Tick", function=function, rate="1 minute", missed=missed, on=scheduled)
         if scheduled:
-            workshop.alarms.when_silent(function.function, name=f"poller of {id}", during=Duration.minutes(5))
-        self.name = function.name
+            workshop.alarms.when_silent(function.function, name=f"poller of {name}", during=Duration.minutes(5))
+        self.function_name = function.name

@@ -9,17 +9,25 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.constructs.acknowledged import acknowledge
 from infra.constructs.functions import Function, Workshop
 from infra.constructs.history import History
 from infra.constructs.queues import FailureQueue
+
+NEWS = {
+    "eventName": ["INSERT"],
+    "dynamodb": {
+        "Keys": {"SK": {"S": [{"prefix": "V#"}]}},
+        "NewImage": {"unpublished": {"S": [{"exists": True}]}},
+    },
+}
+"""Inserted history entries that are to be told; silent ones never carry the mark."""
 
 
 class Bus(Construct):
     """The deployment's event bus, closed to other accounts. Its name is a contract: rules of others hang on it."""
 
-    def __init__(self, scope: Construct, id: str, *, name: str) -> None:
-        super().__init__(scope, id)
+    def __init__(self, scope: Construct, construct_id: str, *, name: str) -> None:
+        super().__init__(scope, construct_id)
         self.name = name
         self.arn = Stack.of(self).format_arn(
             service="events", resource="event-bus", resource_name=name, arn_format=ArnFormat.SLASH_RESOURCE_NAME
@@ -55,8 +63,8 @@ class Bus(Construct):
 class Publisher(Construct):
     """Reads the table's stream from its oldest record and publishes each inserted history entry."""
 
-    def __init__(self, scope: Construct, id: str, *, workshop: Workshop, history: History, bus: Bus) -> None:
-        super().__init__(scope, id)
+    def __init__(self, scope: Construct, construct_id: str, *, workshop: Workshop, history: History, bus: Bus) -> None:
+        super().__init__(scope, construct_id)
         function = Function(
             self,
             "Publisher",
@@ -69,11 +77,6 @@ class Publisher(Construct):
         history.grant_marking(function)
         history.grant_reading_stream(function)
         bus.grant_publishing(function)
-        acknowledge(
-            function.role.node.find_child("DefaultPolicy"),
-            "AwsSolutions-IAM5[Resource::<HistoryTableD8B9B4A7.Arn>/stream/*]",
-            "ListStreams is granted on a table's streams together; they are this table's only.",
-        )
         failures = FailureQueue(
             self,
             "Failures",
@@ -103,14 +106,4 @@ class Publisher(Construct):
         )
         mapping.node.add_dependency(function.role)
         workshop.alarms.when_behind(function.function, name="publisher")
-        self.name = function.name
-
-
-NEWS = {
-    "eventName": ["INSERT"],
-    "dynamodb": {
-        "Keys": {"SK": {"S": [{"prefix": "V#"}]}},
-        "NewImage": {"unpublished": {"S": [{"exists": True}]}},
-    },
-}
-"""Inserted history entries that are to be told; silent ones never carry the mark."""
+        self.function_name = function.name

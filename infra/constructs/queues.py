@@ -19,8 +19,10 @@ LONGEST = Duration.days(14)
 class FailureQueue(Construct):
     """Where what failed waits for a person. Not empty = alarm; it outlives the stack."""
 
-    def __init__(self, scope: Construct, id: str, *, alarms: Alarms, meaning: str, kept: Duration = LONGEST) -> None:
-        super().__init__(scope, id)
+    def __init__(
+        self, scope: Construct, construct_id: str, *, alarms: Alarms, meaning: str, kept: Duration = LONGEST
+    ) -> None:
+        super().__init__(scope, construct_id)
         self.queue = sqs.Queue(
             self,
             "Queue",
@@ -47,9 +49,9 @@ class WorkQueue(Construct):
     """A queue that one function works off, and the queue of what it couldn't do."""
 
     def __init__(
-        self, scope: Construct, id: str, *, timeout: Duration, receives: int, alarms: Alarms, meaning: str
+        self, scope: Construct, construct_id: str, *, timeout: Duration, receives: int, alarms: Alarms, meaning: str
     ) -> None:
-        super().__init__(scope, id)
+        super().__init__(scope, construct_id)
         self.failures = FailureQueue(self, "Failures", alarms=alarms, meaning=meaning)
         self.queue = sqs.Queue(
             self,

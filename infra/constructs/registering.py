@@ -18,8 +18,8 @@ class Registrar(Construct):
 
     TIMEOUT = Duration.seconds(30)
 
-    def __init__(self, scope: Construct, id: str, *, workshop: Workshop, history: History, bus: Bus) -> None:
-        super().__init__(scope, id)
+    def __init__(self, scope: Construct, construct_id: str, *, workshop: Workshop, history: History, bus: Bus) -> None:
+        super().__init__(scope, construct_id)
         queue = WorkQueue(
             self,
             "Requests",
@@ -41,4 +41,4 @@ class Registrar(Construct):
         history.grant_recording(function)
         queue.feed(function, batch=10)
         function.is_only_fed()
-        self.name = function.name
+        self.function_name = function.name

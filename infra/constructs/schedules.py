@@ -8,6 +8,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
+from infra.constructs.acknowledged import acknowledge
 from infra.constructs.functions import Function
 from infra.constructs.queues import FailureQueue
 
@@ -22,9 +23,9 @@ class Tick(Construct):
     """
 
     def __init__(
-        self, scope: Construct, id: str, *, function: Function, rate: str, missed: FailureQueue, on: bool
+        self, scope: Construct, construct_id: str, *, function: Function, rate: str, missed: FailureQueue, on: bool
     ) -> None:
-        super().__init__(scope, id)
+        super().__init__(scope, construct_id)
         role = iam.Role(
             self,
             "Role",
@@ -53,6 +54,11 @@ class Tick(Construct):
             ),
         )
         schedule.node.add_dependency(role)
+        acknowledge(
+            function.function,
+            "Serverless-LambdaDLQ",
+            "The failure destination gets what a dead letter target would, and the reason with it.",
+        )
         missed.take_failures_of(function)
         invocation = lambda_.CfnEventInvokeConfig(
             self,
