@@ -45,7 +45,7 @@ def build(app: App) -> Pollbridge:
         runtime=lambda_.Runtime.PYTHON_3_14,
         architecture=_host_architecture() if local else lambda_.Architecture.ARM_64,
         scheduled=scheduled,
-        protected=not local,
+        emulated=local,
         # The emulator refuses the roles that a bootstrap makes for publishing.
         synthesizer=CliCredentialsStackSynthesizer() if local else None,
     )

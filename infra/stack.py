@@ -35,7 +35,7 @@ class Pollbridge(Stack):
         runtime: lambda_.Runtime,
         architecture: lambda_.Architecture,
         scheduled: bool = True,
-        protected: bool = True,
+        emulated: bool = False,
         synthesizer: IStackSynthesizer | None = None,
     ) -> None:
         super().__init__(
@@ -44,14 +44,15 @@ class Pollbridge(Stack):
             description="pollbridge: the webhook that AI-job vendors don't offer",
             synthesizer=synthesizer,
         )
-        alarms = Alarms(self, "Alarms", settings=configuration.alarms)
-        workshop = Workshop(code=code, runtime=runtime, architecture=architecture, alarms=alarms)
-        history = History(self, "History", protected=protected)
+        tls = not emulated  # the emulator speaks plain HTTP, on loopback only
+        alarms = Alarms(self, "Alarms", settings=configuration.alarms, tls=tls)
+        workshop = Workshop(code=code, runtime=runtime, architecture=architecture, alarms=alarms, tls=tls)
+        history = History(self, "History", protected=not emulated)
         bus = Bus(self, "Bus", name=name.lower())
         missed = FailureQueue(
             self,
             "Missed",
-            alarms=alarms,
+            workshop=workshop,
             meaning="Sweeps or audits failed or didn't start; the next ones took over. Forgotten after a day.",
             # A missed tick needs no one to do anything, so it must not ring for two weeks.
             kept=Duration.days(1),

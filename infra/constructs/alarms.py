@@ -20,9 +20,9 @@ FIVE_MINUTES = Duration.minutes(5)
 class Alarms(Construct):
     """The alarm topic, which owes nothing to our own notifiers, and the four things that ring it."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, tls: bool) -> None:
         super().__init__(scope, construct_id)
-        self.topic = self._given(settings.topic_arn) if settings.topic_arn else self._own(settings.email)
+        self.topic = self._given(settings.topic_arn) if settings.topic_arn else self._own(settings.email, tls=tls)
         self._action = actions.SnsAction(self.topic)
 
     def when_not_empty(self, queue: sqs.Queue, *, meaning: str) -> None:
@@ -96,8 +96,8 @@ class Alarms(Construct):
     def _given(self, arn: str) -> sns.ITopic:
         return sns.Topic.from_topic_arn(self, "Topic", arn)
 
-    def _own(self, email: str | None) -> sns.ITopic:
-        topic = sns.Topic(self, "Topic", enforce_ssl=True)
+    def _own(self, email: str | None, *, tls: bool) -> sns.ITopic:
+        topic = sns.Topic(self, "Topic", enforce_ssl=tls)
         # A topic policy replaces SNS's default one, which is what lets CloudWatch in:
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
         topic.add_to_resource_policy(

@@ -20,12 +20,14 @@ CodeOf = Callable[[str], lambda_.Code]
 
 @dataclass(frozen=True, kw_only=True)
 class Workshop:
-    """What making a function takes, the same for all functions of a deployment."""
+    """What all functions and queues of a deployment are made with."""
 
     code: CodeOf
     runtime: lambda_.Runtime
     architecture: lambda_.Architecture
     alarms: Alarms
+    tls: bool
+    """Whether queues refuse plain HTTP."""
 
 
 class Function(Construct):

@@ -87,7 +87,7 @@ class Notifier(Construct):
             timeout=self.TIMEOUT,
             # The notifier counts attempts itself; this is only the net below it.
             receives=1000,
-            alarms=workshop.alarms,
+            workshop=workshop,
             meaning=f"Events couldn't be delivered to {name}; `pollbridge deliveries --failed` lists them.",
         )
         Route(

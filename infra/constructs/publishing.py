@@ -45,7 +45,9 @@ class Bus(Construct):
                         "Principal": "*",
                         "Action": "events:PutEvents",
                         "Resource": self.arn,
-                        "Condition": {"StringNotEquals": {"aws:PrincipalAccount": Aws.ACCOUNT_ID}},
+                        "Condition": {
+                            "StringNotEquals": {"aws:PrincipalAccount": Aws.ACCOUNT_ID},
+                        },
                     }
                 ],
             },
@@ -80,7 +82,7 @@ class Publisher(Construct):
         failures = FailureQueue(
             self,
             "Failures",
-            alarms=workshop.alarms,
+            workshop=workshop,
             meaning="Recorded changes couldn't be published; the messages name the stream records.",
         )
         failures.take_failures_of(function)

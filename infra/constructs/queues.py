@@ -9,8 +9,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.constructs.acknowledged import acknowledge
-from infra.constructs.alarms import Alarms
-from infra.constructs.functions import Function
+from infra.constructs.functions import Function, Workshop
 
 LONGEST = Duration.days(14)
 """SQS keeps no message longer: SetQueueAttributes, MessageRetentionPeriod."""
@@ -20,7 +19,7 @@ class FailureQueue(Construct):
     """Where what failed waits for a person. Not empty = alarm; it outlives the stack."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, alarms: Alarms, meaning: str, kept: Duration = LONGEST
+        self, scope: Construct, construct_id: str, *, workshop: Workshop, meaning: str, kept: Duration = LONGEST
     ) -> None:
         super().__init__(scope, construct_id)
         self.queue = sqs.Queue(
@@ -28,11 +27,11 @@ class FailureQueue(Construct):
             "Queue",
             retention_period=kept,
             encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
+            enforce_ssl=workshop.tls,
             removal_policy=RemovalPolicy.RETAIN,
         )
         _close(self.queue)
-        alarms.when_not_empty(self.queue, meaning=meaning)
+        workshop.alarms.when_not_empty(self.queue, meaning=meaning)
         for rule in ("AwsSolutions-SQS3", "Serverless-SQSRedrivePolicy"):
             acknowledge(self.queue, rule, "This queue is itself where failures end.")
 
@@ -49,10 +48,10 @@ class WorkQueue(Construct):
     """A queue that one function works off, and the queue of what it couldn't do."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, timeout: Duration, receives: int, alarms: Alarms, meaning: str
+        self, scope: Construct, construct_id: str, *, timeout: Duration, receives: int, workshop: Workshop, meaning: str
     ) -> None:
         super().__init__(scope, construct_id)
-        self.failures = FailureQueue(self, "Failures", alarms=alarms, meaning=meaning)
+        self.failures = FailureQueue(self, "Failures", workshop=workshop, meaning=meaning)
         self.queue = sqs.Queue(
             self,
             "Queue",
@@ -61,7 +60,7 @@ class WorkQueue(Construct):
             # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
             visibility_timeout=Duration.seconds(6 * timeout.to_seconds()),
             encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
+            enforce_ssl=workshop.tls,
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.failures.queue, max_receive_count=receives),
         )
         _close(self.queue)

@@ -25,7 +25,7 @@ class Registrar(Construct):
             "Requests",
             timeout=self.TIMEOUT,
             receives=5,
-            alarms=workshop.alarms,
+            workshop=workshop,
             meaning="Watch requests couldn't be registered; the messages are the requests.",
         )
         Route(self, "Route", bus=bus, pattern={"detail-type": [WATCH_REQUESTED]}, to=queue)
