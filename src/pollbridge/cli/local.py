@@ -19,7 +19,7 @@ from pollbridge.config import InvalidConfig
 from pollbridge.local.place import LocalError, Place, State, alive, tail
 
 
-class LocalCommands(click.Group):
+class LocalCommand(click.Command):
     """Says in one line what the local deployment cannot do."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -27,6 +27,10 @@ class LocalCommands(click.Group):
             return super().invoke(ctx)
         except (LocalError, InvalidConfig) as error:
             fail(str(error))
+
+
+class LocalCommands(LocalCommand, click.Group):
+    """The commands below `local`."""
 
 
 @click.group(cls=LocalCommands)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import defaultdict, deque
+from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from http.client import responses
@@ -15,11 +16,11 @@ from typing import Annotated, Any
 
 from aiohttp import web
 from pydantic import Field, SecretStr, field_validator
-from svix.webhooks import Webhook, WebhookVerificationError
 
 from pollbridge.local.faults import Fault, misbehave
 from pollbridge.local.serving import Control, number, serve, wanted
 from pollbridge.local.slack import objection
+from pollbridge.local.verifier import Verdict, Verifier
 
 BODY_LIMIT = 2**20
 """Bytes of a message; more is answered 413 and not kept."""
@@ -27,12 +28,16 @@ BODY_LIMIT = 2**20
 
 @dataclass
 class Message:
-    """One request as it came in; `status` is null while it is unanswered, and for good when it was dropped."""
+    """One request as it came in; `status` is null while it is unanswered, and for good when it was dropped.
+
+    `verified` is null where nothing is signed, or nobody could tell; `reason` says why it isn't true.
+    """
 
     n: int
     at: str
     receiver: str
     verified: bool | None
+    reason: str | None
     headers: dict[str, str]
     body: Any
     status: int | None = None
@@ -43,29 +48,22 @@ class Inbox:
     """What came in, whose signatures count, and how each receiver's next requests fare."""
 
     messages: list[Message] = field(default_factory=list)
-    webhooks: dict[str, Webhook] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
     faults: defaultdict[str, deque[Fault]] = field(default_factory=lambda: defaultdict(deque))
 
-    def keep(self, request: web.Request, body: Any, verified: bool | None) -> Message:
+    def keep(self, request: web.Request, body: Any, verdict: Verdict) -> Message:
         headers = {name.lower(): value for name, value in request.headers.items()}
         shown = {name: headers[name] for name in headers if name == "content-type" or name.startswith("webhook-")}
-        at = datetime.now(UTC).isoformat()
-        self.messages.append(Message(len(self.messages) + 1, at, receiver(request), verified, shown, body))
+        at, n = datetime.now(UTC).isoformat(), len(self.messages) + 1
+        self.messages.append(Message(n, at, receiver(request), verdict.ok, verdict.reason, shown, body))
         return self.messages[-1]
-
-    def verifies(self, name: str, body: bytes, headers: dict[str, str]) -> bool:
-        """Whether the signature is that of the receiver's secret; without a secret nothing is verified."""
-        if name not in self.webhooks:
-            return False
-        try:
-            self.webhooks[name].verify(body, headers)
-        # ValueError: the library parses signatures and text without a guard of its own.
-        except (WebhookVerificationError, ValueError):
-            return False
-        return True
 
 
 INBOX = web.AppKey("inbox", Inbox)
+VERIFIER = web.AppKey("verifier", Verifier)
+
+SIGNED = {True: 200, False: 401, None: 500}
+"""How the endpoint answers, by verdict."""
 
 
 def receiver(request: web.Request) -> str:
@@ -84,18 +82,26 @@ def plain(status: int, text: str | None = None) -> web.Response:
     return web.Response(status=status, text=text or responses.get(status, "Error"))
 
 
+async def judged(request: web.Request, body: bytes) -> Verdict:
+    """The verdict by the receiver's secret; without a secret nothing is verified."""
+    secret = request.app[INBOX].secrets.get(request.match_info["name"])
+    if secret is None:
+        return Verdict(ok=False, reason="no secret was set for this receiver")
+    return await request.app[VERIFIER].verify(secret, request.headers, body)
+
+
 async def receive(request: web.Request) -> web.StreamResponse:
     """Keep the message, and answer as the receiver would, unless a fault is due."""
     inbox, body = request.app[INBOX], await request.read()
     payload = parsed(body)
     if request.match_info["kind"] == "slack":
         wrong = objection(payload)
-        message = inbox.keep(request, payload, None)
+        message = inbox.keep(request, payload, Verdict(None))
         answer = plain(400, wrong) if wrong else plain(200, "ok")
     else:
-        good = inbox.verifies(request.match_info["name"], body, dict(request.headers))
-        message = inbox.keep(request, payload, good)
-        answer = plain(200 if good else 401)
+        verdict = await judged(request, body)
+        message = inbox.keep(request, payload, verdict)
+        answer = plain(SIGNED[verdict.ok])
     ahead = inbox.faults[message.receiver]
     fault = ahead.popleft() if ahead else None
     response = await misbehave(request, fault, answer, plain) if fault else answer
@@ -127,7 +133,7 @@ class Faults(Control):
 
 async def put_webhook(request: web.Request) -> web.Response:
     secret = (await wanted(request, Signing)).signing_secret.get_secret_value()
-    request.app[INBOX].webhooks[request.match_info["name"]] = Webhook(secret)
+    request.app[INBOX].secrets[request.match_info["name"]] = secret
     return web.Response(status=204)
 
 
@@ -141,10 +147,16 @@ async def get_messages(request: web.Request) -> web.Response:
     return web.json_response([asdict(message) for message in request.app[INBOX].messages[after:]])
 
 
+async def verifying(app: web.Application) -> AsyncIterator[None]:
+    async with Verifier.running() as app[VERIFIER]:
+        yield
+
+
 def application() -> web.Application:
     """An empty inbox."""
     app = web.Application(client_max_size=BODY_LIMIT)
     app[INBOX] = Inbox()
+    app.cleanup_ctx.append(verifying)
     app.add_routes(
         [
             web.post("/{kind:slack|webhook}/{name}", receive),

@@ -13,7 +13,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 
@@ -70,7 +70,7 @@ class Place:
             return None
 
     def write(self, state: State) -> None:
-        self.state_file.write_text(json.dumps(state.__dict__, indent=1), "utf-8")
+        self.state_file.write_text(json.dumps(asdict(state), indent=1), "utf-8")
 
     def forget(self) -> None:
         """Remove what a deployment left behind, but for its logs."""

@@ -153,7 +153,7 @@ def _simulated_config(place: Place, state: State) -> Path:
     for name in ("mentionlab", "oration", "scale", "mintlify"):
         lines += [
             f"[vendors.{name}]",
-            f'base_url = "{vendors}/{name}{"/api/v2" if name == "oration" else ""}"',
+            f'base_url = "{vendors}/{name}"',
             f'secret = "pollbridge/{name}"',
             "allow_private = true",
         ]
@@ -172,56 +172,57 @@ def _simulated_config(place: Place, state: State) -> Path:
 
 
 def _deploy(place: Place, state: State, path: Path, schedules: bool, step: Step) -> None:
-    with step("prepare the emulated account (cdk bootstrap)"):
-        _run_cdk(place, state, "bootstrap", f"aws://{ACCOUNT}/{state.region}", *_context(path, schedules))
-    with step(f"deploy the stack {state.stack} (cdk deploy)"):
-        _run_cdk(
-            place,
-            state,
-            "deploy",
-            *_context(path, schedules),
-            "--require-approval=never",
-            "--method=direct",
-            "--progress=events",
-        )
-
-
-def _context(path: Path, schedules: bool) -> list[str]:
+    assembly = str(place.folder / "cdk.out")
     scheduled = "on" if schedules else "off"
-    return ["-c", f"config={path.resolve()}", "-c", "target=local", "-c", f"schedules={scheduled}"]
+    context = ["-c", f"config={path}", "-c", "target=local", "-c", f"schedules={scheduled}"]
+    with step("synthesize the stack, prepare the emulated account"):
+        # Away from cdk.json `bootstrap` has no app to synthesize first.
+        bootstrap = _Cdk(place, state, place.folder, "bootstrap", f"aws://{ACCOUNT}/{state.region}")
+        _Cdk(place, state, place.root, "synth", "--quiet", "--output", assembly, *context).beside(bootstrap)
+    with step(f"deploy the stack {state.stack}"):
+        quick = ("--require-approval=never", "--method=direct", "--progress=events")
+        _Cdk(place, state, place.folder, "deploy", "--app", assembly, state.stack, *quick).beside()
 
 
-def _run_cdk(place: Place, state: State, *arguments: str) -> None:
-    log = place.logs / "cdk.log"
-    environment = {
-        **_plain_environment(),
-        **state.environment(),
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "CDK_DEFAULT_ACCOUNT": ACCOUNT,
-        "CDK_DISABLE_VERSION_CHECK": "1",
-        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
-        "NODE_OPTIONS": "",
-    }
-    command = [str(_cdk(place)), *arguments, "--output", str(place.folder / "cdk.out"), "--ci", "--no-notices"]
-    with log.open("ab") as sink:
-        offset = sink.tell()
-        process = subprocess.Popen(
-            command, cwd=place.root, env=environment, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink,
-            start_new_session=True,
-        )
+class _Cdk:
+    """One run of the CDK command line, in a session of its own: nobody's Ctrl-C but ours reaches it."""
+
+    def __init__(self, place: Place, state: State, folder: Path, command: str, *arguments: str) -> None:
+        self.command = command
+        self.log = place.logs / f"cdk-{command}.log"
+        environment = {
+            **_plain_environment(),
+            **state.environment(),
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
+        }
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [str(_cdk(place)), command, *arguments, "--ci", "--no-notices"],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def beside(self, *others: _Cdk) -> None:
+        """Wait for this run and the others. Raises LocalError with the line that says what is wrong."""
+        runs = (self, *others)
         try:
-            code = process.wait()
+            codes = [run.process.wait() for run in runs]
         except BaseException:
-            stop({"cdk": identity(process.pid)})
-            process.wait()
+            stop({run.command: identity(run.process.pid) for run in runs})
             raise
-    if code:
-        raise LocalError(_reason(log, offset) or f"cdk {arguments[0]} failed: see {log}")
+        for run, code in zip(runs, codes, strict=True):
+            if code:
+                raise LocalError(_reason(run.log) or f"cdk {run.command} failed: see {run.log}")
 
 
-def _reason(log: Path, offset: int) -> str:
+def _reason(log: Path) -> str:
     """The line in which our own app, or else the CDK, says what is wrong."""
-    said = log.read_bytes()[offset:].decode("utf-8", "replace").splitlines()
+    said = log.read_text("utf-8", "replace").splitlines()
     ours = [line.removeprefix("pollbridge: ") for line in said if line.startswith("pollbridge: ")]
     theirs = [line.strip() for line in said if "failed:" in line.lower() or "error" in line.lower()]
     return (ours or theirs or [""])[-1]

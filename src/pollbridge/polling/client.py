@@ -136,6 +136,9 @@ class VendorClient(AbstractAsyncContextManager["VendorClient"]):
             raise Unreachable(f"no whole answer within {self.deadline:g} s") from None
         except aiohttp.ClientError as error:
             raise Unreachable(_cause(error)) from None
+        except ValueError:
+            # A scope may hold anything, and some vendors want it in a header.
+            raise Unreachable("the request cannot be sent: a header would hold a control character") from None
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:
