@@ -4,6 +4,9 @@ import base64
 import hashlib
 import hmac
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +15,13 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from .simulated import Receivers, simulated_receivers
+from pollbridge.local import inbox
+from pollbridge.local.verifier import SCRIPT
+from pollbridge.notifying.notice import Notice
+from pollbridge.notifying.webhook import WebhookNotifier
+from pollbridge.secrets import WebhookSecret
+
+from .simulated import Receivers, running, simulated_receivers
 
 KEY = bytes(range(24, 56))
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
@@ -62,7 +71,7 @@ def test_a_signed_message_is_accepted_and_kept(receivers: Receivers) -> None:
 
 
 def test_the_specifications_own_recipe_is_accepted(receivers: Receivers) -> None:
-    """Written out, because svix verifies with the very library that the sender signs with."""
+    """Written out, so that the inbox's library and the sender's can't agree on a mistake."""
     stamp = str(int(time.time()))
     mac = hmac.digest(KEY, f"msg_1.{stamp}.{BODY}".encode(), hashlib.sha256)
     headers = {
@@ -74,11 +83,26 @@ def test_the_specifications_own_recipe_is_accepted(receivers: Receivers) -> None
     assert receivers.post("/webhook/service", content=BODY, headers=headers).status_code == 200
 
 
+@pytest.mark.promise(33)
+def test_what_the_notifier_sends_is_accepted_while_secrets_rotate(receivers: Receivers) -> None:
+    new = f"whsec_{base64.b64encode(b'another key of 24 bytes!').decode()}"
+    url = str(receivers.base_url.join("/webhook/service"))
+    secret = WebhookSecret(url=url, signing_secret=new, previous_signing_secret=SECRET)
+    event = {"id": "e1", "version": 1, "job": {"key": "é/✓"}, "error": "bang \x00 \u2028", "message": None}
+
+    WebhookNotifier(receivers, lambda: secret, {}).deliver(Notice("Job State Changed", event))
+
+    (message,) = receivers.messages()
+    assert (message["verified"], message["reason"], message["body"]["data"]) == (True, None, event)
+
+
 def test_one_changed_byte_is_refused_and_recorded_as_such(receivers: Receivers) -> None:
     refused = receivers.post("/webhook/service", content=BODY.replace("12:31", "12:32"), headers=signed())
 
     assert refused.status_code == 401
-    assert [(message["verified"], message["status"]) for message in receivers.messages()] == [(False, 401)]
+    (message,) = receivers.messages()
+    assert (message["verified"], message["status"]) == (False, 401)
+    assert message["reason"] == "No matching signature found"
 
 
 @pytest.mark.parametrize(
@@ -97,8 +121,10 @@ def test_what_is_not_signed_by_the_secret_is_refused(receivers: Receivers, heade
     assert receivers.post("/webhook/service", content=BODY, headers=headers).status_code == 401
 
 
-def test_bytes_that_are_no_text_are_refused(receivers: Receivers) -> None:
-    assert receivers.post("/webhook/service", content=b"\xff", headers=signed()).status_code == 401
+@pytest.mark.parametrize("content", [b"\xff", b"\xef\xbb\xbf\xef\xbf\xbd"])
+def test_bytes_that_read_like_the_signed_text_are_refused(receivers: Receivers, content: bytes) -> None:
+    """Readers show both as U+FFFD, the character for what is no UTF-8."""
+    assert receivers.post("/webhook/service", content=content, headers=signed("\ufffd")).status_code == 401
     assert receivers.messages()[0]["body"] is None
 
 
@@ -111,6 +137,44 @@ def test_one_good_signature_among_several_is_enough(receivers: Receivers) -> Non
 
 def test_without_a_secret_nothing_is_verified(receivers: Receivers) -> None:
     assert receivers.post("/webhook/stranger", content=BODY, headers=signed()).status_code == 401
+    assert receivers.messages()[0]["verified"] is False
+
+
+def test_a_verifier_that_died_verifies_nothing() -> None:
+    app = inbox.application()
+    with running(app) as url, Receivers(base_url=url, trust_env=False) as receivers:
+        receivers.put("/_control/webhooks/service", json={"signing_secret": SECRET})
+        app[inbox.VERIFIER].process.kill()
+
+        assert receivers.post("/webhook/service", content=BODY, headers=signed()).status_code == 500
+        (message,) = receivers.messages()
+    assert (message["verified"], message["status"]) == (None, 500)
+    assert message["reason"] == "the verifier has ended"
+
+
+def test_the_verifier_ends_with_the_inbox() -> None:
+    app = inbox.application()
+    with running(app):
+        assert app[inbox.VERIFIER].process.returncode is None
+
+    assert app[inbox.VERIFIER].process.returncode is not None
+
+
+def test_the_verifier_ends_when_the_inbox_was_killed() -> None:
+    with subprocess.Popen(["node", SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.communicate(b'{"id": 1}\n')
+
+        assert process.wait(timeout=5) == 0
+
+
+def test_without_node_the_inbox_says_so_and_goes() -> None:
+    command = [sys.executable, "-m", "pollbridge.local.inbox"]
+    nowhere = os.environ | {"PATH": "/nowhere"}
+    ended = subprocess.run(command, env=nowhere, capture_output=True, text=True, timeout=20, check=False)
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "node" in ended.stderr
+    assert ended.stderr.count("\n") == 1
 
 
 def test_slack_answers_ok(receivers: Receivers) -> None:

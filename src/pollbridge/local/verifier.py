@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import json
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Mapping
@@ -57,9 +56,7 @@ class Verifier:
                 raise NoVerifier("webhooks are verified with the npm package standardwebhooks: run `npm ci`")
             yield verifier
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            await _ended(process)
 
     async def verify(self, secret: str, headers: Mapping[str, str], body: bytes) -> Verdict:
         """The verdict on a webhook, as its bytes came in."""
@@ -75,10 +72,22 @@ class Verifier:
 
     async def _ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
         number = next(self._numbers)
-        assert self.process.stdin and self.process.stdout  # both are pipes
+        assert self.process.stdin
+        assert self.process.stdout
         self.process.stdin.write(json.dumps({"id": number, **question}).encode() + b"\n")
         await self.process.stdin.drain()
         # What comes first may be the answer to a request that was cancelled while it waited.
         while (answer := json.loads(await self.process.stdout.readline()))["id"] != number:
             pass
         return dict(answer)
+
+
+async def _ended(process: Process) -> None:
+    assert process.stdin
+    process.stdin.close()
+    try:
+        async with asyncio.timeout(1):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
