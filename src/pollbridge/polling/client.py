@@ -76,7 +76,7 @@ def retry_after(value: str | None, now: datetime) -> timedelta:
     if value is None:
         return RETRY_AFTER_DEFAULT
     if re.fullmatch(r"\d+(\.\d+)?", value.strip(), re.ASCII):
-        seconds = min(float(value[:32]), RETRY_AFTER_LIMIT.total_seconds())
+        seconds = min(float(value), RETRY_AFTER_LIMIT.total_seconds())
         return timedelta(seconds=seconds)
     try:
         until = parsedate_to_datetime(value)
@@ -155,7 +155,7 @@ def _decode(raw: bytes, encoding: str) -> bytes:
     if encoding in {"identity", ""}:
         return raw
     if encoding not in {"gzip", "x-gzip", "deflate"}:
-        raise BadAnswer(f"an answer in an encoding that was not asked for: {encoding[:32]}")
+        raise BadAnswer("an answer in an encoding that was not asked for")
     # 32 makes zlib tell gzip from deflate by its header; the cap cuts a bomb before it unfolds.
     inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)
     try:
