@@ -113,8 +113,8 @@ class Sweep:
             if round_.left is None:
                 await asyncio.to_thread(self.connections.complete, self.name, owner, minute)
                 return
-            report.outcome = Outcome.THROTTLED if round_.wait else Outcome.UNFINISHED
-            waits_until = clock() + round_.wait if round_.wait else None
+            waits_until = None if round_.wait is None else clock() + round_.wait
+            report.outcome = Outcome.THROTTLED if waits_until else Outcome.UNFINISHED
             await asyncio.to_thread(
                 self.connections.stop, self.name, owner, cursor=str(round_.left), waits_until=waits_until
             )
@@ -161,7 +161,7 @@ class _Round:
 
     async def _work(self, jobs: Iterator[DueJob]) -> None:
         for job in jobs:
-            if self.wait or self.time_left() <= 0:
+            if self.wait is not None or self.time_left() <= 0:
                 self._leave(job)
                 return
             try:
