@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from pollbridge.config import Connection
 from pollbridge.history.connections import ConnectionHead, Connections, NotBegun
@@ -137,7 +137,7 @@ class _Round:
     left: JobKey | None = None
     """The first job that was not looked at."""
     wait: timedelta | None = None
-    secrets: dict[str, dict[str, str] | UnusableSecret] = field(default_factory=dict)
+    secrets: dict[str, asyncio.Task[dict[str, str]]] = field(default_factory=dict)
 
     async def poll(self) -> None:
         due = await asyncio.to_thread(self._due)
@@ -208,14 +208,14 @@ class _Round:
         connection = self.sweep.connection
         name = connection.scope_secrets.get(scope, connection.secret)
         if name not in self.secrets:
-            try:
-                self.secrets[name] = await asyncio.to_thread(self.sweep.headers, name)
-            except UnusableSecret as error:
-                self.secrets[name] = error
-        held = self.secrets[name]
-        if isinstance(held, UnusableSecret):
-            raise NoCredentials(str(held))
-        return held
+            # A task and not its result: all workers start at once, and each read is paid for.
+            self.secrets[name] = asyncio.create_task(asyncio.to_thread(self.sweep.headers, name))
+        try:
+            return await self.secrets[name]
+        except UnusableSecret as error:
+            raise NoCredentials(str(error)) from None
+        except (BotoCoreError, ClientError) as error:
+            raise NoCredentials(f"secret {name} could not be read: {type(error).__name__}") from None
 
     async def _answered(self, job: DueJob, snapshot: Snapshot | None, observation: Observation) -> None:
         recorded = job.row.fingerprint
