@@ -233,10 +233,10 @@ class _Round:
             self.report.counts[await asyncio.to_thread(write, job, *facts)] += 1
         except LostRace:
             self.report.counts["raced"] += 1
-        except ClientError as error:
+        except (BotoCoreError, ClientError) as error:
             # The tick stays open, so the job is looked at again; the others need not wait for it.
             self.report.counts["not_stored"] += 1
-            self.report.errors[f"{job.key}: {error.response['Error']['Code']}"] += 1
+            self.report.errors[f"{job.key}: {_code(error)}"] += 1
             self._leave(job)
 
     def _slot(self, job: DueJob, state: State | None, observation: Observation) -> Slot | None:
@@ -282,6 +282,11 @@ class _Round:
             recorded_at=self.clock(),
         )
         return "changed"
+
+
+def _code(error: BotoCoreError | ClientError) -> str:
+    code: str = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+    return code
 
 
 def _overtaken(row: DueRow, observation: Observation) -> bool:
