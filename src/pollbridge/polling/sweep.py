@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -98,26 +99,25 @@ class Sweep:
             return report
         if head.waits_until and head.waits_until > clock():
             report.outcome = Outcome.WAITING
-            await asyncio.to_thread(
-                self.connections.stop, self.name, owner, cursor=head.cursor, waits_until=head.waits_until
-            )
+            await self._stop(report, owner, head.cursor, head.waits_until)
             return report
         round_ = _Round(self, head, minute, fetch, clock, time_left, report)
         await round_.poll()
-        await self._close(round_, owner, minute, clock)
-        return report
-
-    async def _close(self, round_: _Round, owner: str, minute: int, clock: Clock) -> None:
-        report = round_.report
-        try:
-            if round_.left is None:
-                await asyncio.to_thread(self.connections.complete, self.name, owner, minute)
-                return
+        if round_.unanswered:
             waits_until = None if round_.wait is None else clock() + round_.wait
             report.outcome = Outcome.THROTTLED if waits_until else Outcome.UNFINISHED
-            await asyncio.to_thread(
-                self.connections.stop, self.name, owner, cursor=str(round_.left), waits_until=waits_until
-            )
+            await self._stop(report, owner, round_.cursor, waits_until)
+        else:
+            await self._give_back(report, partial(self.connections.complete, self.name, owner, minute))
+        return report
+
+    async def _stop(self, report: Report, owner: str, cursor: str | None, waits_until: datetime | None) -> None:
+        stop = partial(self.connections.stop, self.name, owner, cursor=cursor, waits_until=waits_until)
+        await self._give_back(report, stop)
+
+    async def _give_back(self, report: Report, release: Callable[[], None]) -> None:
+        try:
+            await asyncio.to_thread(release)
         except LostRace:
             # The lease ran out and another sweep took over: what was recorded stands, the tick is theirs.
             report.outcome = Outcome.OVERTAKEN
