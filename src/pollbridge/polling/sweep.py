@@ -7,6 +7,7 @@ import hashlib
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -185,18 +186,14 @@ class _Round:
         kind = self._kind(job.key)
         headers = await self._headers(job.key.scope)
         asked_at = self.clock()
-        body = await self.fetch(kind.request(job.key), headers, asked_at)
+        with _contained("the request"):
+            body = await self.fetch(kind.request(job.key), headers, asked_at)
         body_hash = hashlib.blake2b(body, digest_size=8, salt=kind.version.to_bytes(2)).hexdigest()
         observation = Observation(asked_at, self.clock(), body, body_hash)
         if body_hash == job.row.body_hash:
             return None, observation
-        try:
+        with _contained("the answer"):
             return kind.answer(job.key, body), observation
-        except NoAnswer as error:
-            raise BadAnswer(f"no answer for this job: {error}"[:200]) from None
-        except Exception as error:
-            # One answer that breaks its adapter must not end the sweep of all other jobs.
-            raise BadAnswer(f"the answer broke the adapter: {type(error).__name__}") from error
 
     def _kind(self, key: JobKey) -> Kind:
         kind = self.sweep.connection.vendor.kinds.get(key.kind)
@@ -282,6 +279,19 @@ class _Round:
             recorded_at=self.clock(),
         )
         return "changed"
+
+
+@contextmanager
+def _contained(what: str) -> Iterator[None]:
+    """One job whose request or answer breaks something must not end the sweep of all others."""
+    try:
+        yield
+    except PollError:
+        raise
+    except NoAnswer as error:
+        raise BadAnswer(f"no answer for this job: {error}"[:200]) from None
+    except Exception as error:
+        raise BadAnswer(f"{what} broke the poll: {type(error).__name__}") from error
 
 
 def _code(error: BotoCoreError | ClientError) -> str:
