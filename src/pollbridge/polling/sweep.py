@@ -135,8 +135,10 @@ class _Round:
     clock: Clock
     time_left: Callable[[], float]
     report: Report
-    left: JobKey | None = None
-    """The first job that was not looked at."""
+    unanswered: bool = False
+    """Some due job was neither answered nor its failure stored: the tick stays open."""
+    cursor: str | None = None
+    """The first job there was no time for; never one that failed, or it would come first for ever."""
     wait: timedelta | None = None
     secrets: dict[str, asyncio.Task[dict[str, str]]] = field(default_factory=dict)
 
@@ -163,23 +165,20 @@ class _Round:
     async def _work(self, jobs: Iterator[DueJob]) -> None:
         for job in jobs:
             if self.wait is not None or self.time_left() <= 0:
-                self._leave(job)
+                self.unanswered, self.cursor = True, self.cursor or str(job.key)
                 return
             try:
                 snapshot, observation = await self._ask(job)
             except Throttled as error:
                 self.wait = max(error.wait, self.wait or error.wait)
                 self.report.errors[str(error)] += 1
-                self._leave(job)
+                self.unanswered = True
             except PollError as error:
                 self.report.counts["failed"] += 1
                 self.report.errors[str(error)] += 1
                 await self._stored(self._failed, job, error)
             else:
                 await self._answered(job, snapshot, observation)
-
-    def _leave(self, job: DueJob) -> None:
-        self.left = self.left or job.key
 
     async def _ask(self, job: DueJob) -> tuple[Snapshot | None, Observation]:
         """The snapshot, None when the body is the one that was recorded last. Raises PollError."""
@@ -234,7 +233,7 @@ class _Round:
             # The tick stays open, so the job is looked at again; the others need not wait for it.
             self.report.counts["not_stored"] += 1
             self.report.errors[f"{job.key}: {_code(error)}"] += 1
-            self._leave(job)
+            self.unanswered = True
 
     def _slot(self, job: DueJob, state: State | None, observation: Observation) -> Slot | None:
         policy = self.sweep.connection.cadence
