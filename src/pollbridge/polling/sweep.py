@@ -229,6 +229,7 @@ class _Round:
             self.report.counts[await asyncio.to_thread(write, job, *facts)] += 1
         except LostRace:
             self.report.counts["raced"] += 1
+            self.unanswered = True
         except (BotoCoreError, ClientError) as error:
             # The tick stays open, so the job is looked at again; the others need not wait for it.
             self.report.counts["not_stored"] += 1
