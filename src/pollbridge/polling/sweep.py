@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import uuid
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -158,8 +159,9 @@ class _Round:
         cursor = JobKey.parse(self.head.cursor) if self.head.cursor else None
         start = next((n for n, job in enumerate(ordered) if cursor and job.key >= cursor), 0)
         if self.head.died and ordered:
-            # It may have died of a job: go round from another one each time.
-            start = self.minute % len(ordered)
+            # It may have died of a job: go round from another one each time. Not from the minute itself: while
+            # the lease of the dead runs out, only every other minute is swept.
+            start = zlib.crc32(str(self.minute).encode()) % len(ordered)
         return ordered[start:] + ordered[:start]
 
     async def _work(self, jobs: Iterator[DueJob]) -> None:
