@@ -232,7 +232,7 @@ class _Round:
         except LostRace:
             self.report.counts["raced"] += 1
             self.unanswered = True
-        except (BotoCoreError, ClientError) as error:
+        except Exception as error:
             # The tick stays open, so the job is looked at again; the others need not wait for it.
             self.report.counts["not_stored"] += 1
             self.report.errors[f"{job.key}: {_code(error)}"] += 1
@@ -296,7 +296,7 @@ def _contained(what: str) -> Iterator[None]:
         raise BadAnswer(f"{what} broke the poll: {type(error).__name__}") from error
 
 
-def _code(error: BotoCoreError | ClientError) -> str:
+def _code(error: Exception) -> str:
     code: str = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
     return code
 
