@@ -123,7 +123,7 @@ class Entries:
         row = DueRow(
             version=version,
             since=observation.observed_at,
-            seen=observation.observed_at,
+            seen=observation.asked_at,
             entered=epoch_minute(observation.observed_at),
             body_hash=observation.body_hash,
             fingerprint=Fingerprint.of(current),

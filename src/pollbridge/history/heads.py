@@ -27,7 +27,7 @@ class DueRow:
     since: datetime
     """The last change, or the registration: what the cadence counts from."""
     seen: datetime | None
-    """The job was surely looked at and answered then; it may have been since."""
+    """The job was surely asked for then, and answered; it may have been since. A slow answer tells of its beginning."""
     entered: int
     """The minute in which the job came into its slot."""
     failures: int = 0

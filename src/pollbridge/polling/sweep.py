@@ -20,12 +20,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pollbridge.config import Connection
 from pollbridge.history.connections import ConnectionHead, Connections, NotBegun
 from pollbridge.history.entries import Entries, Observation
-from pollbridge.history.heads import DueJob, DueRow, Heads
+from pollbridge.history.heads import DueJob, Head, Heads
 from pollbridge.history.table import LostRace
 from pollbridge.model import cadence
 from pollbridge.model.cadence import Slot, slots_due
 from pollbridge.model.change import Fingerprint, detect
-from pollbridge.model.instant import epoch_minute
+from pollbridge.model.instant import epoch_minute, read_iso
 from pollbridge.model.job import JobKey, Snapshot, State
 from pollbridge.polling.client import BadAnswer, NoCredentials, PollError, Throttled
 from pollbridge.secrets import UnusableSecret
@@ -266,7 +266,7 @@ class _Round:
 
     def _record(self, job: DueJob, snapshot: Snapshot, observation: Observation) -> str:
         head = self.sweep.heads.get(job.key)
-        if head is None or head.slot is None or head.row is None or _overtaken(head.row, observation):
+        if head is None or head.slot is None or head.row is None or _overtaken(head, observation):
             raise LostRace
         change = detect(head.snapshot, snapshot)
         if change is None:
@@ -301,6 +301,6 @@ def _code(error: Exception) -> str:
     return code
 
 
-def _overtaken(row: DueRow, observation: Observation) -> bool:
+def _overtaken(head: Head, observation: Observation) -> bool:
     """An answer asked for before the head was observed may be older than what the head says."""
-    return row.seen is not None and observation.asked_at < row.seen
+    return head.observed_at is not None and observation.asked_at < read_iso(head.observed_at)
