@@ -10,7 +10,7 @@ from pollbridge.history.entries import Entry
 from pollbridge.history.publication import Publication
 from pollbridge.history.table import Table
 from pollbridge.model.cadence import Slot
-from pollbridge.publishing.bus import Bus
+from pollbridge.publishing.bus import Bus, batches
 
 GRACE = timedelta(minutes=15)
 """An entry younger than this may still be on its way through the stream."""
@@ -45,12 +45,17 @@ class Auditor:
     def audit(self, now: datetime) -> Audit:
         marked = list(self.publication.unpublished(now - GRACE))
         poison = [entry for entry in marked if entry.republished >= TRIES]
-        tries = [entry for entry in marked if entry.republished < TRIES]
-        for entry in tries:
-            self.publication.count_try(entry)
-        published, refused = self.bus.publish(tries)
-        for entry in published:
-            self.publication.published(entry)
+        published: list[Entry] = []
+        refused: list[Entry] = []
+        # Batch by batch, so that an audit that runs out of time has counted no tries it didn't make.
+        for batch in batches(entry for entry in marked if entry.republished < TRIES):
+            for entry in batch:
+                self.publication.count_try(entry)
+            took, left = self.bus.publish(batch)
+            for entry in took:
+                self.publication.published(entry)
+            published += took
+            refused += left
         return Audit(tuple(published), tuple(refused), tuple(poison), tuple(self._orphans(now.hour)))
 
     def _orphans(self, hour: int) -> list[str]:
