@@ -40,6 +40,6 @@ def wait(attempts: int, retry_after: timedelta | None, jitter: Callable[[float, 
     if attempts > len(STEPS):
         return None
     step = STEPS[attempts - 1]
-    if retry_after is not None and retry_after > step:
-        return min(retry_after, 2 * step, LONGEST)
+    if retry_after is not None:
+        return min(max(retry_after, step), 2 * step, LONGEST)
     return min(step * jitter(1 - JITTER, 1 + JITTER), LONGEST)
