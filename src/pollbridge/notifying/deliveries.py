@@ -62,7 +62,7 @@ class Deliveries:
         """One bad message never harms the others."""
         result = Result()
         for message in messages:
-            way = self._one(message) if time_left() > NO_TIME else self._later(message, timedelta(seconds=1))
+            way = self._one(message) if time_left() > NO_TIME else self._put_off(message, timedelta(seconds=1))
             result.counts[way] += 1
             if way in {"retried", "put_off"}:
                 result.back.append(message["messageId"])
@@ -110,6 +110,9 @@ class Deliveries:
         if self.now().timestamp() - sent_at > OLDEST.total_seconds():
             self.queue.bury(message, "put off for too long")
             return "failed"
+        return self._put_off(message, pause)
+
+    def _put_off(self, message: Mapping[str, Any], pause: timedelta) -> str:
         self.queue.put_off(message, pause)
         return "put_off"
 
