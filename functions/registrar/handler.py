@@ -30,8 +30,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     refused = []
     for record in event["Records"]:
         try:
-            key = watches().request(json.loads(record["body"]).get("detail"), datetime.now(UTC))
-        except (WatchRefused, ValueError) as error:
+            key = watches().request(json.loads(record["body"])["detail"], datetime.now(UTC))
+        except (WatchRefused, ValueError, KeyError, TypeError) as error:
             logger().error("not watched", extra={"reason": str(error), "message_id": record["messageId"]})
             refused.append(record["messageId"])
         else:
