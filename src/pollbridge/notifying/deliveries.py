@@ -86,9 +86,11 @@ class Deliveries:
         at, started = self.now(), time.monotonic()
         try:
             receipt = self.notifier.deliver(notice)
-        except DeliveryError as error:
-            attempt = _attempt(at, started, error.outcome, error.code)
-            return self._failed(message, delivery, attempt, error)
+        except Exception as error:
+            # A message that can't even be made counts as an attempt, or it would come back a thousand times.
+            broke = DeliveryError(f"the notifier broke: {type(error).__name__}")
+            failure = error if isinstance(error, DeliveryError) else broke
+            return self._failed(message, delivery, _attempt(at, started, failure.outcome, failure.code), failure)
         self.ledger.finish(delivery, Status.DELIVERED, _attempt(at, started, "delivered", receipt.code), None)
         return "delivered"
 
