@@ -27,6 +27,7 @@ def destination() -> Deliveries:
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     result = destination().deliver(event["Records"], lambda: context.get_remaining_time_in_millis() / 1000)
-    logger().info("delivered", extra={"destination": os.environ["DESTINATION"], **result.counts})
+    extra = {"destination": os.environ["DESTINATION"], **result.counts, "errors": result.errors}
+    logger().info("delivered", extra=extra)
     count({name.title(): n for name, n in result.counts.items()}, destination=os.environ["DESTINATION"])
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in result.back]}

@@ -47,6 +47,8 @@ class Result:
 
     back: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    """What broke on our side, by its type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,14 @@ class Deliveries:
         """One bad message never harms the others."""
         result = Result()
         for message in messages:
-            way = self._one(message) if time_left() > NO_TIME else self._put_off(message, timedelta(seconds=1))
+            try:
+                way = self._one(message) if time_left() > NO_TIME else self._put_off(message, timedelta(seconds=1))
+            except Exception as error:
+                # The table's or the queue's trouble: the message comes back by itself when it is visible again.
+                way = "broke"
+                result.errors[type(error).__name__] += 1
             result.counts[way] += 1
-            if way in {"retried", "put_off"}:
+            if way in {"retried", "put_off", "broke"}:
                 result.back.append(message["messageId"])
         return result
 
