@@ -104,7 +104,7 @@ class Ledger:
             raise Claimed from None
 
     def finish(self, delivery: Delivery, status: Status, attempt: Attempt, next_attempt_at: datetime | None) -> None:
-        """Write down what an attempt came to, and let go of the claim."""
+        """Write down what an attempt came to, and let go of the claim. Raises LostRace on a finished delivery."""
         attempts = [*delivery.attempts, attempt]
         set_: dict[str, Any] = {
             "status": {"S": status},
@@ -119,10 +119,10 @@ class Ledger:
             setting(
                 delivery.pk,
                 self._sk(delivery.event_id),
-                when="attribute_exists(PK)",
+                when="#status = :pending",
                 set_=set_,
                 remove=remove,
-                values={},
+                values={":pending": {"S": Status.PENDING}},
             )
         )
 

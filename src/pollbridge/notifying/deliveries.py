@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pollbridge.history.ledger import Attempt, Claimed, Delivery, Ledger, Status
+from pollbridge.history.table import LostRace
 from pollbridge.model.instant import iso
 from pollbridge.notifying.notice import DeliveryError, Notice, Notifier
 from pollbridge.notifying.retries import ELSEWHERE, OLDEST, wait
@@ -66,6 +67,8 @@ class Deliveries:
         for message in messages:
             try:
                 way = self._one(message) if time_left() > NO_TIME else self._put_off(message, timedelta(seconds=1))
+            except LostRace:
+                way = "already_done"
             except Exception as error:
                 # The table's or the queue's trouble: the message comes back by itself when it is visible again.
                 way = "broke"
