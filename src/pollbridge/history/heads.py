@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -17,6 +18,10 @@ from pollbridge.model.job import JobKey, Snapshot, State
 
 UNSEEN = "unseen"
 """Where `by_state` keeps jobs that were registered and not answered for yet."""
+
+
+FOLLOW_TRIES = 5
+"""A poll, or somebody else's watch, may write between our look at a head and our own write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,16 +159,15 @@ class Heads:
 
         True if it was not followed before. The first poll comes with the next tick.
         """
-        item = self.table.get(job_pk(key), HEAD)
-        if item is None:
-            try:
-                self._register(key, labels, now)
-                return True
-            except LostRace as race:
-                item = race.item or self.table.get(job_pk(key), HEAD)
-        if item is None:
-            raise LostRace
-        head = head_of(item)
+        for _ in range(FOLLOW_TRIES):
+            with suppress(LostRace):
+                return self._follow(self.get(key), key, labels, now)
+        raise LostRace
+
+    def _follow(self, head: Head | None, key: JobKey, labels: Mapping[str, str], now: datetime) -> bool:
+        if head is None:
+            self._register(key, labels, now)
+            return True
         every_label = {**head.labels, **labels}
         if head.watched:
             if every_label != head.labels:
