@@ -1,23 +1,36 @@
-"""Slack, through an incoming webhook: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks."""
+"""Slack, through an incoming webhook: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks.
+
+Vendors' words stand only where Slack formats nothing, and without the characters that would hide or reorder
+what stands around them. What Slack does format is ours to the last character.
+"""
 
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import httpx
 
+from pollbridge.model.change import Reason
 from pollbridge.model.job import State
 from pollbridge.notifying.http import post
 from pollbridge.notifying.notice import DeliveryError, Notice, Receipt
 from pollbridge.secrets import SlackSecret, UnusableSecret
 
 HEADER_LIMIT = 150
-SECTION_LIMIT = 3000
-TEXT_LIMIT = 1200
-"""Characters: Block Kit's limits for a header and a section, and ours for texts a person should take in at a glance."""
+BUTTON_LIMIT = 75
+"""Characters: https://docs.slack.dev/reference/block-kit/blocks/header-block and …/block-elements/button-element."""
+
+PROSE_LIMIT = 1200
+PROSE_LINES = 12
+LABELS_LIMIT = 300
+WORD_LIMIT = 32
+OUTCOME_LIMIT = 64
+"""Characters and lines: ours, for what a person should take in at a glance. Whole texts are in the history."""
 
 PERMANENT = frozenset({400, 403, 404, 410})
 """invalid_payload, action_prohibited, no_service or channel_not_found, channel_is_archived."""
@@ -30,89 +43,157 @@ FACES = {
     State.PARTIALLY_FAILED: ("🟠", "partly failed"),
     State.FAILED: ("🔴", "failed"),
     State.CANCELLED: ("⚫", "was cancelled"),
-    State.HALTED: ("🟣", "halted"),
+    State.HALTED: ("🟣", "halted, and the vendor doesn't say how it ended"),
     State.ARCHIVED: ("🗄️", "was archived"),
-    State.UNKNOWN: ("❔", "is in a state we don't know"),
+    State.UNKNOWN: ("❔", "is in a state that the vendor doesn't name"),
 }
 
 LINK_NAMES = {"pull_request": "Open pull request"}
 
+LOOKALIKES = str.maketrans("*_~`", "∗ˍ∼ˋ")
+"""For the characters that format a `text`: Slack knows no way to escape them."""
+
 
 def message(notice: Notice) -> dict[str, Any]:
-    """The message: what job, from → to, counts, error, and a button for each link."""
+    """The message: what job, from → to, counts, error, and a button for each link. `text` is for notifications."""
     event = notice.detail
-    headline = _headline(notice)
-    blocks: list[dict[str, Any]] = [
-        {"type": "header", "text": _plain(headline, HEADER_LIMIT)},
-        {"type": "section", "text": _mrkdwn(_summary(event))},
+    headline, steps = _headline(event), _steps(event)
+    texts = [f"Error: {event['error']}" if event["error"] else "", event["message"] or ""]
+    blocks = [
+        {"type": "header", "text": _plain(headline)},
+        {"type": "section", "text": _mrkdwn(_summary(steps, event["progress"] or {}))},
+        *({"type": "section", "text": _plain(prose)} for prose in map(_prose, texts) if prose),
+        *_actions(event["links"]),
+        {"type": "context", "elements": [_plain(note) for note in _footnotes(event)]},
     ]
-    for text in (event.get("error"), event.get("message")):
-        if text:
-            blocks.append({"type": "section", "text": _plain(text, TEXT_LIMIT)})
-    buttons = [
-        {"type": "button", "text": _plain(LINK_NAMES.get(link["rel"], "Open"), 75), "url": link["href"]}
-        for link in event.get("links") or []
-    ]
-    if buttons:
-        blocks.append({"type": "actions", "elements": buttons[:5]})
-    blocks.append({"type": "context", "elements": [_mrkdwn(_footnote(event))]})
-    return {"text": escape(_shorten(f"{headline}: {_steps(event)}", SECTION_LIMIT)), "blocks": blocks}
+    return {"text": f"{headline} ({steps})".translate(LOOKALIKES), "blocks": blocks}
 
 
-def escape(text: str) -> str:
-    """Slack's three control characters: without them no vendor word can ping, link or format."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _headline(event: Mapping[str, Any]) -> str:
+    """Cut where it hurts least, in the job's name."""
+    job, (face, verdict) = event["job"], _verdict(event)
+    name = _line(job["name"] or "") or _line(f"{job['kind']} {job['id']}")
+    before, after = f"{face} {_fit(_line(event['connection']), 40)} · ", f" {verdict}"
+    return before + _fit(name, HEADER_LIMIT - _length(before) - _length(after)) + after
 
 
-def _headline(notice: Notice) -> str:
-    event = notice.detail
-    face, verb = FACES[State(event["to"]["state"])]
-    if event["to"]["lost"]:
-        face, verb = "👻", "is lost: the vendor no longer knows it"
-    elif "reopened" in event["reasons"]:
-        verb = f"was reopened and {verb}"
-    elif notice.detail_type == "Job Updated" and event["links"]:
-        verb = "has a new link"
-    job = event["job"]
-    return f"{face} {event['connection']} {job['name'] or job['kind']} {verb}"
+def _verdict(event: Mapping[str, Any]) -> tuple[str, str]:
+    to, reasons, progress = event["to"], event["reasons"], event["progress"] or {}
+    face, verb = FACES[State(to["state"])]
+    if to["lost"]:
+        return "👻", "is lost: the vendor no longer knows it"
+    if to["state"] == State.UNKNOWN and (word := _line(to["vendor_status"] or "")):
+        verb = f"says “{_fit(word, WORD_LIMIT)}”, which is new to us"
+    if to["state"] == State.PARTIALLY_FAILED:
+        outcome = ", ".join(_counts(progress, "failed", "cancelled"))
+        verb = f"{verb}: {outcome}" if 0 < len(outcome) <= OUTCOME_LIMIT else verb
+    if Reason.FOUND in reasons:
+        return face, f"was found again and {verb}"
+    if Reason.REOPENED in reasons:
+        return face, f"was reopened and {verb}"
+    if {Reason.FIRST_SEEN, Reason.STATE_CHANGED, Reason.ARCHIVED}.intersection(reasons):
+        return face, verb
+    return face, _update(event) or verb
+
+
+def _update(event: Mapping[str, Any]) -> str | None:
+    """What is new of a job that stands where it stood."""
+    if Reason.LINK_ADDED in event["reasons"]:
+        asked = any(link["rel"] == "pull_request" for link in event["links"])
+        return "has a pull request" if asked else "has a new link"
+    if Reason.ERROR_CHANGED in event["reasons"]:
+        return "reports an error" if event["error"] else "no longer reports an error"
+    return None
 
 
 def _steps(event: Mapping[str, Any]) -> str:
-    before, after = event["from"], event["to"]
-    return f"{_word(before) if before else 'first seen'} → {_word(after)}"
+    before = "lost" if Reason.FOUND in event["reasons"] else _word(event["from"])
+    after = "lost" if event["to"]["lost"] else _word(event["to"])
+    return after if before == after else f"{before} → {after}"
 
 
-def _word(standing: Mapping[str, Any]) -> str:
-    state: str = standing["state"].replace("_", " ")
-    if standing["state"] == State.UNKNOWN and standing["vendor_status"]:
-        return f"{state} ({_shorten(standing['vendor_status'], 60)})"
-    return state
+def _word(standing: Mapping[str, Any] | None) -> str:
+    return str(standing["state"]).replace("_", " ") if standing else "first seen"
 
 
-def _summary(event: Mapping[str, Any]) -> str:
-    lines = [f"*{escape(_steps(event))}*"]
-    progress = event.get("progress")
-    if progress and progress.get("total"):
-        counts = [f"{progress['succeeded'] or 0:,} of {progress['total']:,} succeeded"]
-        for name in ("failed", "cancelled", "retrying", "pending"):
-            if progress.get(name):
-                counts.append(f"*{progress[name]:,} {name}*" if name == "failed" else f"{progress[name]:,} {name}")
-        lines.append(" · ".join(counts))
-    return "\n".join(lines)
+def _summary(steps: str, progress: Mapping[str, Any]) -> str:
+    counts = _counts(progress, "failed", "cancelled", "retrying", "pending")
+    stressed = (f"*{count}*" if count.endswith(" failed") else count for count in counts)
+    return f"*{steps}*\n{' · '.join(stressed)}".rstrip()
 
 
-def _footnote(event: Mapping[str, Any]) -> str:
+def _counts(progress: Mapping[str, Any], *names: str) -> list[str]:
+    """How many succeeded, of how many, and those of the names that count anything; nothing the vendor didn't tell."""
+    succeeded, total = progress.get("succeeded"), progress.get("total")
+    counts = []
+    if total:
+        counts.append(f"{total:,} in total" if succeeded is None else f"{succeeded:,} of {total:,} succeeded")
+    elif succeeded:
+        counts.append(f"{succeeded:,} succeeded")
+    return counts + [f"{progress[name]:,} {name}" for name in names if progress.get(name)]
+
+
+def _actions(links: list[dict[str, str]]) -> list[dict[str, Any]]:
+    buttons = [
+        {
+            "type": "button",
+            "text": _plain(_fit(LINK_NAMES.get(link["rel"], f"Open {_line(link['rel'])}"), BUTTON_LIMIT)),
+            "url": link["href"],
+        }
+        for link in links
+    ]
+    return [{"type": "actions", "elements": buttons}] if buttons else []
+
+
+def _footnotes(event: Mapping[str, Any]) -> list[str]:
     labels = " ".join(f"{name}={value}" for name, value in event["job"]["labels"].items())
-    parts = [event["job"]["key"], labels, f"seen {event['observed_at']}", f"v{event['version']}"]
-    return _shorten(" · ".join(escape(part) for part in parts if part), 1900)
+    seen = event["observed_at"][:16].replace("T", " ")
+    notes = [_fit(_line(labels), LABELS_LIMIT), f"seen {seen} UTC, version {event['version']}", event["job"]["key"]]
+    return [note for note in notes if note]
 
 
-def _shorten(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def _lines(text: str) -> list[str]:
+    """The lines as they will be seen: controls of the direction or the terminal are gone."""
+    shown = ("".join(" " if c == "\t" else c for c in line if c == "\t" or _shows(c)) for line in text.splitlines())
+    return [line.strip() for line in shown]
 
 
-def _plain(text: str, limit: int) -> dict[str, Any]:
-    return {"type": "plain_text", "text": _shorten(text, limit) or " ", "emoji": False}
+def _shows(character: str) -> bool:
+    # Zero-width joiner and non-joiner shape emoji and Persian words, and move nothing.
+    return character in "\u200c\u200d" or unicodedata.category(character) not in {"Cc", "Cf", "Cs"}
+
+
+def _line(text: str) -> str:
+    return " ".join(" ".join(_lines(text)).split())
+
+
+def _prose(text: str) -> str:
+    """A text of several lines, without blank ones, short enough to read."""
+    lines = [line for line in _lines(text) if line]
+    more = ["…"] if len(lines) > PROSE_LINES else []
+    return _fit("\n".join(lines[:PROSE_LINES] + more), PROSE_LIMIT)
+
+
+def _fit(text: str, limit: int) -> str:
+    """The text, escaped, in at most `limit` characters; no escape is ever cut in two.
+
+    https://docs.slack.dev/messaging/formatting-message-text#escaping
+    """
+    escapes = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+    pieces = [escapes.get(character, character) for character in text[: limit + 1]]
+    if _length("".join(pieces)) <= limit:
+        return "".join(pieces)
+    kept = sum(length < limit for length in accumulate(map(_length, pieces)))
+    return "".join(pieces[:kept]).rstrip() + "…"
+
+
+def _length(text: str) -> int:
+    """In UTF-16 units: whatever Slack counts, there are no more of it."""
+    return len(text) + sum(character > "\uffff" for character in text)
+
+
+def _plain(text: str) -> dict[str, Any]:
+    return {"type": "plain_text", "text": text, "emoji": False}
 
 
 def _mrkdwn(text: str) -> dict[str, Any]:

@@ -109,6 +109,8 @@ class VendorClient(AbstractAsyncContextManager["VendorClient"]):
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
         )
+        # One poll is one request: aiohttp would send a GET again, unasked, when the connection breaks.
+        self.session._retry_connection = False  # noqa: SLF001
         return self
 
     async def __aexit__(

@@ -1,0 +1,5 @@
+"""`python -m pollbridge`."""
+
+from pollbridge.cli import main
+
+main()
