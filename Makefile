@@ -9,7 +9,8 @@ CODE := src infra functions tests bench
 .PHONY: install format lint test e2e bench synth check demo lock promises
 .SILENT:
 
-install: .venv/.installed $(EMULATOR)/.installed node_modules/.package-lock.json
+install:
+	+$(MAKE) --no-print-directory --jobs=3 .venv/.installed $(EMULATOR)/.installed node_modules/.package-lock.json
 
 .venv/.installed: requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
