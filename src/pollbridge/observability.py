@@ -19,6 +19,6 @@ def count(counts: dict[str, float], **dimensions: str) -> None:
     metrics = Metrics()
     for name, value in dimensions.items():
         metrics.add_dimension(name, value)
-    for name, value in counts.items():
-        metrics.add_metric(name, MetricUnit.Count, value)
+    for name, number in counts.items():
+        metrics.add_metric(name, MetricUnit.Count, number)
     metrics.flush_metrics()

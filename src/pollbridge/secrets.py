@@ -7,7 +7,7 @@ import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
@@ -91,7 +91,10 @@ def check(owner: Connection | Destination, values: Any) -> None:
         raise UnusableSecret("holds a plain http address: use https, or allow_private = true at the destination")
 
 
-def _validated(model: type[Any], values: Any, wanted: str) -> Any:
+S = TypeVar("S", bound=_Secret)
+
+
+def _validated(model: type[S], values: Any, wanted: str) -> S:
     try:
         return model.model_validate(values)
     except ValidationError as error:

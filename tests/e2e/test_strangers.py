@@ -36,6 +36,7 @@ def _of_job(posts: list[Post], key: str) -> list[dict]:
     return [data for post in posts if (data := json.loads(post.body)["data"])["job"]["key"] == key]
 
 
+@pytest.mark.smoke
 def test_a_misbehaving_vendor_and_a_failing_receiver_make_the_right_history_and_deliveries(local: Local) -> None:
     key = "acme/job/ws/j%201"
     local.stranger.refusals["/hook"] = [500]

@@ -24,7 +24,7 @@ _NOTHING_YET: dict[str, Any] = dict.fromkeys(
 ) | dict.fromkeys(("created_at", "started_at", "updated_at", "finished_at"))
 
 
-class Since(click.ParamType):
+class Since(click.ParamType[datetime]):
     """A moment, or how long ago it was."""
 
     name = "WHEN"

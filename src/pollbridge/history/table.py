@@ -113,7 +113,7 @@ def number(item: Mapping[str, Any], name: str) -> int:
     return int(attribute["N"]) if attribute else 0
 
 
-def setting(pk: str, sk: str, *, when: str, set_: Mapping[str, Any], remove: Sequence[str] = (), values: Item) -> Any:
+def setting(pk: str, sk: str, *, when: str, set_: Mapping[str, Any], remove: Sequence[str] = (), values: Item) -> dict[str, Any]:
     """An UpdateItem: `set_` maps attribute to its new attribute value; all names are passed as placeholders."""
     names = {f"#{name}": name for name in (*set_, *remove)}
     clauses = []

@@ -75,8 +75,9 @@ class DeliveryError(Exception):
 class Notifier(Protocol):
     """Speaks to one type of receiver. The caller owns retries, the ledger and disabling."""
 
-    receiver_deduplicates: bool
-    """Whether the receiver can tell a repeated message from a new one. If not, what may have been sent isn't repeated."""
+    @property
+    def receiver_deduplicates(self) -> bool:
+        """Whether the receiver can tell a repeated message from a new one. If not, what may have been sent isn't repeated."""
 
     def deliver(self, notice: Notice) -> Receipt:
         """Raises DeliveryError."""

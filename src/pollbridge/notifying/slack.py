@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from pollbridge.model.change import Reason
-from pollbridge.model.job import State
+from pollbridge.model.job import Progress, State
 from pollbridge.notifying.http import post
 from pollbridge.notifying.notice import DeliveryError, Notice, Receipt
 from pollbridge.secrets import SlackSecret, UnusableSecret
@@ -29,7 +29,7 @@ PROSE_LIMIT = 1200
 PROSE_LINES = 12
 LABELS_LIMIT = 300
 WORD_LIMIT = 32
-OUTCOME_LIMIT = 64
+OUTCOME_LIMIT = 48
 """Characters and lines: ours, for what a person should take in at a glance. Whole texts are in the history."""
 
 PERMANENT = frozenset({400, 403, 404, 410})
@@ -43,9 +43,9 @@ FACES = {
     State.PARTIALLY_FAILED: ("🟠", "partly failed"),
     State.FAILED: ("🔴", "failed"),
     State.CANCELLED: ("⚫", "was cancelled"),
-    State.HALTED: ("🟣", "halted, and the vendor doesn't say how it ended"),
+    State.HALTED: ("🟣", "halted without saying how it ended"),
     State.ARCHIVED: ("🗄️", "was archived"),
-    State.UNKNOWN: ("❔", "is in a state that the vendor doesn't name"),
+    State.UNKNOWN: ("❔", "tells no state"),
 }
 
 LINK_NAMES = {"pull_request": "Open pull request"}
@@ -103,7 +103,8 @@ def _update(event: Mapping[str, Any]) -> str | None:
         return "has a pull request" if asked else "has a new link"
     if Reason.ERROR_CHANGED in event["reasons"]:
         return "reports an error" if event["error"] else "no longer reports an error"
-    return None
+    progress = Progress.model_validate(event["progress"] or {})
+    return f"has done {progress.done:,} of {progress.total:,}" if progress.total else None
 
 
 def _steps(event: Mapping[str, Any]) -> str:
@@ -137,7 +138,9 @@ def _actions(links: list[dict[str, str]]) -> list[dict[str, Any]]:
     buttons = [
         {
             "type": "button",
-            "text": _plain(_fit(LINK_NAMES.get(link["rel"], f"Open {_line(link['rel'])}"), BUTTON_LIMIT)),
+            "text": _plain(
+                _fit(LINK_NAMES.get(link["rel"], f"Open {_line(link['rel']).replace('_', ' ')}"), BUTTON_LIMIT)
+            ),
             "url": link["href"],
         }
         for link in links
@@ -154,8 +157,7 @@ def _footnotes(event: Mapping[str, Any]) -> list[str]:
 
 def _lines(text: str) -> list[str]:
     """The lines as they will be seen: controls of the direction or the terminal are gone."""
-    shown = ("".join(" " if c == "\t" else c for c in line if c == "\t" or _shows(c)) for line in text.splitlines())
-    return [line.strip() for line in shown]
+    return ["".join(filter(_shows, line.expandtabs(1))).rstrip() for line in text.splitlines()]
 
 
 def _shows(character: str) -> bool:
@@ -169,7 +171,7 @@ def _line(text: str) -> str:
 
 def _prose(text: str) -> str:
     """A text of several lines, without blank ones, short enough to read."""
-    lines = [line for line in _lines(text) if line]
+    lines = list(filter(None, _lines(text)))
     more = ["…"] if len(lines) > PROSE_LINES else []
     return _fit("\n".join(lines[:PROSE_LINES] + more), PROSE_LIMIT)
 
