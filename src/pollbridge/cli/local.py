@@ -108,6 +108,9 @@ def tick(times: int, as_json: bool) -> None:
         told.append({"minute": made.minute.isoformat(), "sweeps": made.reports})
         if not as_json:
             click.echo(f"{local_time(made.minute.isoformat())}  {'  '.join(_sweep_text(r) for r in made.reports)}")
+            for report in made.reports:
+                for error, times_ in report.get("errors", {}).items():
+                    click.echo(f"    {report['connection']}: {plain(error)}{f' ({times_} times)' if times_ > 1 else ''}")
     if as_json:
         print_json(told)
 

@@ -19,6 +19,8 @@ from pollbridge.model.instant import read_iso
 from pollbridge.model.job import JobKey, State
 from pollbridge.watches import WatchRefused
 
+STATES = (*(state.value for state in State), UNSEEN)
+
 _NOTHING_YET: dict[str, Any] = dict.fromkeys(
     ("state", "vendor_status", "name", "progress", "error", "message")
 ) | dict.fromkeys(("created_at", "started_at", "updated_at", "finished_at"))
@@ -42,7 +44,7 @@ class Since(click.ParamType[datetime]):
 
 @click.command()
 @click.option("--vendor", metavar="NAME", help="Only this vendor or connection.")
-@click.option("--state", "states", multiple=True, type=click.Choice([*State, UNSEEN]), help="Only in this state.")
+@click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="Only in this state.")
 @click.option("--since", type=Since(), help="Only those that changed since, e.g. 2h or 2026-06-08T12:00:00Z.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -50,7 +52,7 @@ def jobs(vendor: str | None, states: tuple[str, ...], since: datetime | None, li
     """List the jobs that are known, last changed first."""
     deployment = find()
     connections = _connections(deployment, vendor)
-    found = deployment.heads.newest(connections, states or [*State, UNSEEN], since)
+    found = deployment.heads.newest(connections, states or STATES, since)
     heads = list(itertools.islice(found, limit + 1))
     shown = heads[:limit]
     if as_json:
