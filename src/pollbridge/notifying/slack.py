@@ -135,17 +135,12 @@ def _counts(progress: Mapping[str, Any], *names: str) -> list[str]:
 
 
 def _actions(links: list[dict[str, str]]) -> list[dict[str, Any]]:
-    buttons = [
-        {
-            "type": "button",
-            "text": _plain(
-                _fit(LINK_NAMES.get(link["rel"], f"Open {_line(link['rel']).replace('_', ' ')}"), BUTTON_LIMIT)
-            ),
-            "url": link["href"],
-        }
-        for link in links
-    ]
-    return [{"type": "actions", "elements": buttons}] if buttons else []
+    return [{"type": "actions", "elements": [_button(link["rel"], link["href"]) for link in links]}] if links else []
+
+
+def _button(rel: str, href: str) -> dict[str, Any]:
+    name = LINK_NAMES.get(rel) or f"Open {_line(rel.replace('_', ' '))}"
+    return {"type": "button", "text": _plain(_fit(name, BUTTON_LIMIT)), "url": href}
 
 
 def _footnotes(event: Mapping[str, Any]) -> list[str]:
