@@ -34,7 +34,7 @@ from pollbridge.vendors.answer import Vendor
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 """Of connections, which open job keys, and of destinations."""
 
-RESERVED_HEADERS = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection"})
+RESERVED_HEADERS = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection", "user-agent"})
 
 
 class InvalidConfig(ValueError):

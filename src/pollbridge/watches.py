@@ -80,7 +80,17 @@ def check_labels(labels: Mapping[str, str]) -> None:
     if len(labels) > LABELS_LIMIT:
         raise WatchRefused(f"{len(labels)} labels: a job has at most {LABELS_LIMIT}")
     for name, value in labels.items():
+        if not _encodes(name + value):
+            raise WatchRefused(f"label {name!r}: is not valid UTF-8")
         if not name or len(name.encode()) > LABEL_NAME_LIMIT:
             raise WatchRefused(f"label {name!r}: a name has 1 to {LABEL_NAME_LIMIT} bytes")
         if len(value.encode()) > LABEL_VALUE_LIMIT:
             raise WatchRefused(f"label {name!r}: a value has at most {LABEL_VALUE_LIMIT} bytes")
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,8 +42,10 @@ def client() -> httpx.Client:
 def post(http: httpx.Client, url: str, body: bytes, headers: Mapping[str, str], deadline: float = DEADLINE) -> Response:
     """POST the bytes and read the head of the answer. Raises DeliveryError when none came."""
     until = time.monotonic() + deadline
+    told = httpx.Headers(headers)
+    told["User-Agent"] = USER_AGENT
     try:
-        with http.stream("POST", url, content=body, headers={**headers, "User-Agent": USER_AGENT}) as answer:
+        with http.stream("POST", url, content=body, headers=told) as answer:
             raw = b""
             for chunk in answer.iter_raw(4096):
                 raw = (raw + chunk)[:RESPONSE_LIMIT]
@@ -66,7 +69,7 @@ def post(http: httpx.Client, url: str, body: bytes, headers: Mapping[str, str], 
 def _retry_after(value: str | None) -> timedelta | None:
     if value is None:
         return None
-    if value.strip().isdecimal():
+    if re.fullmatch(r"\d+", value.strip(), re.ASCII):
         return timedelta(seconds=min(int(value[:9]), 86400))
     try:
         until = parsedate_to_datetime(value)

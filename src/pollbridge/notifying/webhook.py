@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -26,17 +26,21 @@ GONE = 410
 
 def body(notice: Notice) -> str:
     """`{type, timestamp, data}`; what is too long loses its long texts first, never its meaning."""
-    data = dict(notice.detail)
-    for limit in (None, 1024, 128):
-        if limit is not None:
-            shortened = {name: clip(data[name], limit) for name in ("error", "message") if data.get(name)}
-            data = {**data, **shortened}
-        text = _compact(
-            {"type": webhook_type(notice.detail_type), "timestamp": notice.detail.get("observed_at"), "data": data}
-        )
+    kind, observed_at = webhook_type(notice.detail_type), notice.detail.get("observed_at")
+    for data in _ever_thinner(notice.detail):
+        text = _compact({"type": kind, "timestamp": observed_at, "data": data})
         if len(text.encode()) <= BODY_LIMIT:
             return text
     raise DeliveryError("the event is too large for a webhook", permanent=True)
+
+
+def _ever_thinner(detail: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield detail
+    for limit in (1024, 128):
+        detail = {**detail, **{name: clip(detail[name], limit) for name in ("error", "message") if detail.get(name)}}
+        yield detail
+    if "job" in detail:
+        yield {**detail, "links": detail["links"][:1], "job": {**detail["job"], "labels": {}}}
 
 
 def _compact(value: Any) -> str:
@@ -65,18 +69,17 @@ class WebhookNotifier:
         except UnusableSecret as error:
             raise DeliveryError(str(error)) from None
         text, timestamp = body(notice), self.now()
-        answer = post(
-            self.http,
-            secret.url,
-            text.encode(),
+        # Names of headers are equal whatever their case: whoever sets ours too is overruled.
+        headers = httpx.Headers(dict(self.headers))
+        headers.update(
             {
-                **self.headers,
                 "Content-Type": "application/json",
                 "webhook-id": notice.event_id,
                 "webhook-timestamp": str(int(timestamp.timestamp())),
                 "webhook-signature": signature(secret, notice.event_id, timestamp, text),
-            },
+            }
         )
+        answer = post(self.http, secret.url, text.encode(), headers)
         if 200 <= answer.status < 300:
             return Receipt(answer.status)
         raise DeliveryError(

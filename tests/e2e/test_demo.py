@@ -1,0 +1,87 @@
+"""The demo as a newcomer runs it: to its end, interrupted, and on a machine that lacks something."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+KINDS = ("mentionlab job", "mentionlab execution", "oration job", "scale job", "mintlify agent-v1", "mintlify agent-v2")
+
+
+class Demo:
+    """One run of the demo, whose processes can be told by a mark in their environment."""
+
+    def __init__(self, **environment: str) -> None:
+        self.mark = f"DEMO_TEST_MARK={uuid.uuid4()}"
+        name, _, value = self.mark.partition("=")
+        plain = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "POLLBRIDGE_"))}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pollbridge", "demo"],
+            env={**plain, name: value, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def rest(self) -> str:
+        """What it still says until it ends."""
+        told, _ = self.process.communicate(timeout=200)
+        return str(told)
+
+    def until(self, text: str) -> None:
+        assert self.process.stdout
+        assert any(text in line for line in self.process.stdout)
+
+    def left(self) -> list[str]:
+        """Processes of this run that still live."""
+        found = []
+        for place in Path("/proc").glob("[0-9]*"):
+            try:
+                if self.mark.encode() in (place / "environ").read_bytes():
+                    found.append((place / "cmdline").read_text("utf-8"))
+            except OSError:
+                continue
+        return found
+
+
+def test_every_kind_lives_to_its_end_and_everyone_hears_of_it() -> None:
+    demo = Demo()
+    told = demo.rest()
+
+    assert demo.process.wait() == 0, told
+    ended = {kind: [line for line in told.splitlines() if line.strip().startswith(kind)][-1] for kind in KINDS}
+    assert all("→" in line for line in ended.values())
+    changes = re.search(r"(\d+) changes", told)
+    assert changes
+    assert f"Slack got {changes[1]} messages, the webhook {changes[1]}; {changes[1]} signatures verified" in told
+    assert demo.left() == []
+
+
+@pytest.mark.parametrize("moment", ["start the AWS emulator", "start simulated vendors", "Ticking"])
+def test_an_interrupted_demo_leaves_nothing_running(moment: str) -> None:
+    demo = Demo()
+    demo.until(moment)
+    demo.process.send_signal(signal.SIGINT)
+    told = demo.rest()
+
+    assert demo.process.wait(timeout=30) == 130, told
+    assert "Traceback" not in told
+    assert demo.left() == []
+
+
+def test_a_machine_without_node_is_told_in_one_line(tmp_path: Path) -> None:
+    demo = Demo(PATH=str(tmp_path))
+    told = demo.rest()
+
+    assert demo.process.wait() == 1
+    assert [line for line in told.splitlines() if line.startswith("pollbridge: Node.js is missing")]
+    assert "Traceback" not in told
