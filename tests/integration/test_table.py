@@ -37,7 +37,9 @@ def test_an_update_returns_what_was_there_or_what_is(either: Table) -> None:
     either.update(write(a="1"))
 
     assert either.update(write(when="a = :a", a="1"), ReturnValues="ALL_OLD")["a"] == {"S": "1"}
-    assert either.update(write(when="a = :a", a="1") | write(when="attribute_exists(a)", b="2"), ReturnValues="ALL_NEW") == {
+    assert either.update(
+        write(when="a = :a", a="1") | write(when="attribute_exists(a)", b="2"), ReturnValues="ALL_NEW"
+    ) == {
         **key("JOB#1", "HEAD"),
         "a": {"S": "1"},
         "b": {"S": "2"},
@@ -61,6 +63,7 @@ def test_a_lost_race_tells_what_stands_there(either: Table) -> None:
         ("(attribute_not_exists(a) OR a <= :low) AND n < :ten", False),
         ("attribute_exists(a) AND n < :nine", False),
         ("gone < :ten", False),
+        ("attribute_not_exists(n) OR n < :ten", True),
         ("b = :one AND n < :ten AND attribute_exists(a)", True),
         ("a >= :low AND begins_with(a, :low)", False),
     ],

@@ -41,7 +41,7 @@ class Fault:
 
 @dataclass
 class Faulty:
-    """A client in front of a client. `plan` says for each call what goes wrong, if anything; calls are made one by one."""
+    """A client in front of a client. `plan` says for each call what goes wrong, if anything. One call at a time."""
 
     client: Any
     plan: Callable[[Call], Fault | None] = lambda _: None

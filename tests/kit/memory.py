@@ -3,6 +3,8 @@
 `tests/integration/test_table.py` holds this and moto to one contract.
 """
 
+# ruff: noqa: N803 - the parameters are boto3's
+
 from __future__ import annotations
 
 import re
@@ -71,7 +73,9 @@ class Memory:
             found = [deepcopy(item) for item in self.items.values() if _holds(wanted, item)]
         return {"Items": sorted(found, key=lambda item: item[order]["S"], reverse=not ScanIndexForward)}
 
-    def scan(self, *, IndexName: str | None = None, Segment: int = 0, TotalSegments: int = 1, **_: Any) -> dict[str, Any]:
+    def scan(
+        self, *, IndexName: str | None = None, Segment: int = 0, TotalSegments: int = 1, **_: Any
+    ) -> dict[str, Any]:
         with self.lock:
             places = sorted(self.items)[Segment::TotalSegments]
             found = [deepcopy(self.items[place]) for place in places]
@@ -101,14 +105,14 @@ def _updated(item: Item | None, update: Mapping[str, Any]) -> Item:
 
 
 def _holds(write: Mapping[str, Any], item: Item | None) -> bool:
-    """Conditions are clauses joined by AND; a clause in parentheses is terms joined by OR."""
+    """Conditions are clauses joined by AND; a clause, in parentheses or alone, is terms joined by OR."""
     condition = write.get("ConditionExpression")
     clauses = condition.split(" AND ") if condition else []
     return all(any(_term(term, write, item or {}) for term in _terms(clause)) for clause in clauses)
 
 
 def _terms(clause: str) -> list[str]:
-    return clause[1:-1].split(" OR ") if clause.startswith("(") else [clause]
+    return (clause[1:-1] if clause.startswith("(") else clause).split(" OR ")
 
 
 def _term(term: str, write: Mapping[str, Any], item: Item) -> bool:

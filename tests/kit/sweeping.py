@@ -18,10 +18,12 @@ from pollbridge.model.instant import MINUTE
 from pollbridge.model.job import JobKey
 from pollbridge.polling.sweep import Report, Sweep
 from pollbridge.vendors.answer import Request
+from tests.kit.faults import Faulty
+from tests.kit.memory import Memory
 
 START = datetime(2026, 6, 8, 12, 0, tzinfo=UTC)
 
-Answer = dict[str, Any] | bytes | Exception
+Answer = dict[str, Any] | bytes | BaseException
 
 
 def oration_key(name: str = "j1") -> JobKey:
@@ -66,15 +68,34 @@ class Bench:
     async def fetch(self, request: Request, headers: dict[str, str], now: datetime) -> bytes:
         self.asked.append(request.path)
         answer = self.answers[request.path]()
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return answer if isinstance(answer, bytes) else json.dumps(answer).encode()
 
     def tick(self, times: int = 1) -> Report:
         for _ in range(times):
             self.now += MINUTE
-            report = asyncio.run(self.sweep().run(self.now, self.fetch, lambda: self.now, self.time_left))
+            report = self.run()
         return report
+
+    def run(self, tick: datetime | None = None) -> Report:
+        """A sweep now, for this tick or the present one."""
+        return asyncio.run(self.sweep().run(tick or self.now, self.fetch, lambda: self.now, self.time_left))
+
+    def miss(self, times: int = 1) -> None:
+        """Ticks that never come."""
+        self.now += times * MINUTE
+
+    @property
+    def aws(self) -> Faulty:
+        """The client in front of the table, if it is one of the kit's."""
+        assert isinstance(self.table.client, Faulty)
+        return self.table.client
+
+    def polled(self) -> list[str]:
+        """The ids of the jobs that were asked for since the last time this was called."""
+        asked, self.asked = self.asked, []
+        return [path.removeprefix("/jobs/") for path in asked]
 
     def head(self, key: JobKey) -> Head:
         head = self.heads.get(key)
@@ -86,3 +107,8 @@ class Bench:
 
     def events(self, key: JobKey) -> list[dict[str, Any]]:
         return [json.loads(entry.event) for entry in self.history(key)]
+
+
+def in_memory(**settings: Any) -> Bench:
+    """A bench over the kit's own table, whose calls are counted and can fail."""
+    return Bench(Table(Faulty(Memory()), "history", pause=lambda _: None), **settings)
