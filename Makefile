@@ -71,7 +71,7 @@ LOCK := .build/lock/bin/uv pip compile --quiet --upgrade --universal --python-ve
 lock:
 	test -x .build/lock/bin/uv || { $(PYTHON) -m venv .build/lock && .build/lock/bin/python -m pip install -qq "uv>=0.13,<0.14"; }
 	$(LOCK) --no-emit-package click pyproject.toml -o requirements/runtime.txt
-	$(LOCK) --constraints requirements/runtime.txt --extra infra --extra local --extra dev \
+	$(LOCK) --constraints requirements/runtime.txt --extra infra --extra dev \
 		pyproject.toml requirements/build.in -o requirements/dev.txt
 	$(LOCK) requirements/emulator.in -o requirements/emulator.txt
 	npm install --silent --package-lock-only

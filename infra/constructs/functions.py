@@ -63,6 +63,7 @@ class Function(Construct):
                 "POLLBRIDGE_CONFIG": "pollbridge.json",
                 "POWERTOOLS_SERVICE_NAME": folder,
                 "POWERTOOLS_METRICS_NAMESPACE": "pollbridge",
+                "POWERTOOLS_LOG_LEVEL": "INFO",
                 **environment,
             },
         )

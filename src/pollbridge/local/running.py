@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pollbridge import config
+from pollbridge.aws import client
 from pollbridge.local.place import LocalError, Place, State, alive, free_port, identity, need, start, stop, tail
 
 READY_PATIENCE = 30.0
@@ -81,13 +82,13 @@ def _bring_up(place: Place, state: State, config_file: Path | None, schedules: b
 
 def _check_machine(place: Place) -> None:
     need("node", "Node.js is missing: install version 20 or later; the CDK command line needs it")
-    if not _cdk(place).exists():
+    if not _cdk_program(place).exists():
         raise LocalError("the CDK command line is not installed: run `make install`")
     if not _emulator(place).exists():
         raise LocalError("the AWS emulator is not installed: run `make install`")
 
 
-def _cdk(place: Place) -> Path:
+def _cdk_program(place: Place) -> Path:
     return place.root / "node_modules" / ".bin" / "cdk"
 
 
@@ -175,49 +176,47 @@ def _deploy(place: Place, state: State, path: Path, schedules: bool, step: Step)
     assembly = str(place.folder / "cdk.out")
     scheduled = "on" if schedules else "off"
     context = ["-c", f"config={path}", "-c", "target=local", "-c", f"schedules={scheduled}"]
-    with step("synthesize the stack, prepare the emulated account"):
-        # Away from cdk.json `bootstrap` has no app to synthesize first.
-        bootstrap = _Cdk(place, state, place.folder, "bootstrap", f"aws://{ACCOUNT}/{state.region}")
-        _Cdk(place, state, place.root, "synth", "--quiet", "--output", assembly, *context).beside(bootstrap)
-    with step(f"deploy the stack {state.stack}"):
+    with step("synthesize the stack (cdk synth)"):
+        _cdk(place, state, "synth", "--quiet", "--output", assembly, *context)
+    with step(f"deploy {state.stack} into the emulator (cdk deploy)"):
+        _make_staging_bucket(state)
         quick = ("--require-approval=never", "--method=direct", "--progress=events")
-        _Cdk(place, state, place.folder, "deploy", "--app", assembly, state.stack, *quick).beside()
+        _cdk(place, state, "deploy", "--app", assembly, state.stack, *quick)
 
 
-class _Cdk:
-    """One run of the CDK command line, in a session of its own: nobody's Ctrl-C but ours reaches it."""
+def _make_staging_bucket(state: State) -> None:
+    """All that this deployment needs of `cdk bootstrap`: the bucket that assets are uploaded to."""
+    os.environ.update(state.environment())
+    s3 = client("s3")
+    name = f"cdk-hnb659fds-assets-{ACCOUNT}-{state.region}"
+    if name not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": state.region})
 
-    def __init__(self, place: Place, state: State, folder: Path, command: str, *arguments: str) -> None:
-        self.command = command
-        self.log = place.logs / f"cdk-{command}.log"
-        environment = {
-            **_plain_environment(),
-            **state.environment(),
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
-        }
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [str(_cdk(place)), command, *arguments, "--ci", "--no-notices"],
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
 
-    def beside(self, *others: _Cdk) -> None:
-        """Wait for this run and the others. Raises LocalError with the line that says what is wrong."""
-        runs = (self, *others)
-        try:
-            codes = [run.process.wait() for run in runs]
-        except BaseException:
-            stop({run.command: identity(run.process.pid) for run in runs})
-            raise
-        for run, code in zip(runs, codes, strict=True):
-            if code:
-                raise LocalError(_reason(run.log) or f"cdk {run.command} failed: see {run.log}")
+def _cdk(place: Place, state: State, command: str, *arguments: str) -> None:
+    """Run the CDK command line, in a session of its own: nobody's Ctrl-C but ours reaches it.
+
+    Raises LocalError with the line that says what is wrong.
+    """
+    log = place.logs / f"cdk-{command}.log"
+    environment = {**_plain_environment(), **state.environment(), "AWS_EC2_METADATA_DISABLED": "true"}
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            [str(_cdk_program(place)), command, *arguments, "--ci", "--no-notices"],
+            cwd=place.root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        code = process.wait()
+    except BaseException:
+        stop({command: identity(process.pid)})
+        raise
+    if code:
+        raise LocalError(_reason(log) or f"cdk {command} failed: see {log}")
 
 
 def _reason(log: Path) -> str:
