@@ -64,8 +64,8 @@ def test_parts_are_percent_decoded(text: str, key: JobKey) -> None:
         ("mentionlab/job/p/%zz", "'%zz' holds a % that starts no percent-encoded byte"),
         ("mentionlab/job/p/%FF", "'%FF' does not decode to UTF-8"),
         ("mentionlab/job/p/\udcff", "not valid UTF-8"),
-        ("mentionlab/job/p/" + "x" * KEY_LIMIT, "longer than 1024 bytes"),
-        ("mentionlab/job/p/" + "é" * 180, "longer than 1024 bytes"),
+        ("mentionlab/job/p/" + "x" * KEY_LIMIT, "longer than 960 bytes"),
+        ("mentionlab/job/p/" + "é" * 180, "longer than 960 bytes"),
     ],
 )
 def test_a_wrong_key_is_told_what_is_wrong_with_it(text: str, mistake: str) -> None:

@@ -11,8 +11,8 @@ from urllib.parse import quote, unquote
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-KEY_LIMIT = 1024
-"""Bytes of a printed job key. DynamoDB's partition key holds 2,048; a webhook and a Slack button must carry it too."""
+KEY_LIMIT = 960
+"""Bytes of a printed job key. Behind a moment it is a sort key of the timeline, and DynamoDB's hold 1,024."""
 
 TEXT_LIMIT = 4096
 """Bytes of JSON of `error` and of `message`; with the limits below a snapshot stays under 32 KB."""
