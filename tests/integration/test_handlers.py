@@ -1,0 +1,351 @@
+"""Each function, woken by the events that AWS sends it, in moto and with its receivers on loopback."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from pollbridge import config
+from pollbridge.aws import client
+from pollbridge.history.connections import Connections
+from pollbridge.history.entries import Entries
+from pollbridge.history.heads import Heads
+from pollbridge.history.table import Table
+from pollbridge.model.job import JobKey
+from tests.integration.simulated import Receivers, Vendors, simulated_receivers, simulated_vendors
+from tests.kit.events import cases, event
+from tests.kit.streaming import records
+from tests.kit.sweeping import START, Bench, oration_body, oration_key
+
+FUNCTIONS = Path(__file__).parents[2] / "functions"
+SIGNING = "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5"
+MENTIONLAB = JobKey("mentionlab", "job", "p", "1")
+
+
+class Context:
+    """Of a Lambda invocation."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 55_000
+
+
+class Deployment:
+    """The functions' environment: a table, queues, a bus, secrets, and the configuration in a file."""
+
+    def __init__(self, table: Table, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.table, self.folder, self.env = table, folder, monkeypatch
+        self.heads = Heads(table)
+        sqs, self.sqs = client("sqs"), client("sqs")
+        urls = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("queue", "dead-letters")}
+        client("events").create_event_bus(Name="pollbridge")
+        for name, value in {
+            "TABLE": table.name,
+            "BUS": "pollbridge",
+            "QUEUE_URL": urls["queue"],
+            "DEAD_LETTER_QUEUE_URL": urls["dead-letters"],
+            "CONNECTION": "mentionlab",
+            "POLLBRIDGE_CONFIG": str(folder / "pollbridge.json"),
+        }.items():
+            monkeypatch.setenv(name, value)
+        self.configure()
+
+    def configure(self, vendors: str = "http://127.0.0.1:1") -> None:
+        private = {"allow_private": True}
+        values = {
+            "vendors": {
+                "mentionlab": {"base_url": f"{vendors}/mentionlab", "secret": "vendor", **private},
+                "oration": {"secret": "vendor"},
+            },
+            "destinations": {
+                "team": {"type": "slack", "secret": "team", **private},
+                "service": {"type": "webhook", "secret": "service", **private},
+            },
+        }
+        (self.folder / "pollbridge.json").write_text(config.check(values, "test").model_dump_json())
+
+    def keep_secret(self, name: str, **values: str) -> None:
+        client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(values))
+
+    def wake(self, function: str, with_: dict[str, Any]) -> Any:
+        module = loaded(function)
+        try:
+            return module.handler(with_, Context())
+        finally:
+            if hasattr(module, "destination"):
+                # It lives as long as its function, which here ends.
+                module.destination().notifier.http.close()
+
+    @property
+    def dead_letters(self) -> list[dict[str, Any]]:
+        found = self.sqs.receive_message(QueueUrl=self.sqs.get_queue_url(QueueName="dead-letters")["QueueUrl"])
+        return list(found.get("Messages", []))
+
+
+def loaded(function: str) -> ModuleType:
+    """The handler's module, as a cold start finds it."""
+    spec = importlib.util.spec_from_file_location(f"{function}_handler", FUNCTIONS / function / "handler.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def deployment(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
+    return Deployment(table, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def log() -> Iterator[list[dict[str, Any]]]:
+    """What the functions log, as the records' fields."""
+    lines: list[dict[str, Any]] = []
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append({"message": record.getMessage(), "level": record.levelname, **vars(record)})
+
+    keeper = Keeper()
+    logging.getLogger("test").addHandler(keeper)
+    yield lines
+    logging.getLogger("test").removeHandler(keeper)
+
+
+@pytest.fixture
+def vendors(deployment: Deployment) -> Iterator[Vendors]:
+    with simulated_vendors() as vendors:
+        deployment.configure(str(vendors.base_url).rstrip("/"))
+        yield vendors
+
+
+@pytest.fixture
+def receivers(deployment: Deployment) -> Iterator[Receivers]:
+    with simulated_receivers() as receivers:
+        url = str(receivers.base_url).rstrip("/")
+        receivers.put("/_control/webhooks/service", json={"signing_secret": SIGNING})
+        deployment.keep_secret("team", webhook_url=f"{url}/slack/docs-team")
+        deployment.keep_secret("service", url=f"{url}/webhook/service", signing_secret=SIGNING)
+        yield receivers
+
+
+def failures(answer: dict[str, Any]) -> list[str]:
+    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+
+@pytest.mark.parametrize("case", ["scheduled", "by_hand", "placeholder"])
+def test_the_poller_sweeps_its_connection(
+    deployment: Deployment, vendors: Vendors, log: list[dict[str, Any]], case: str
+) -> None:
+    deployment.keep_secret("vendor", **{"x-api-key": "canary-key", "x-organisation-id": "o"})
+    deployment.heads.follow(MENTIONLAB, {}, START)
+    vendors.script(str(MENTIONLAB), {"body": {"status": "processing"}})
+
+    report = deployment.wake("poller", event("poller", case))
+
+    assert (report["outcome"], report["changed"]) == ("completed", 1)
+    assert [(line["message"], line["connection"]) for line in log] == [("swept", "mentionlab")]
+    assert "canary" not in str(log)
+
+
+def test_a_tick_made_by_hand_is_all_the_poller_knows_of_time(deployment: Deployment, vendors: Vendors) -> None:
+    deployment.keep_secret("vendor", **{"x-api-key": "k"})
+    deployment.heads.follow(MENTIONLAB, {}, START)
+    vendors.script(str(MENTIONLAB), {})
+
+    deployment.wake("poller", event("poller", "by_hand"))
+
+    head = deployment.heads.get(MENTIONLAB)
+    assert head
+    assert head.observed_at == "2026-06-08T12:31:00Z"
+    assert Connections(deployment.table).get("mentionlab").completed == 29_682_031
+
+
+def test_a_vendor_that_is_away_is_part_of_the_pollers_result(deployment: Deployment) -> None:
+    deployment.keep_secret("vendor", **{"x-api-key": "k"})
+    deployment.heads.follow(MENTIONLAB, {}, START)
+
+    report = deployment.wake("poller", event("poller", "scheduled"))
+
+    assert (report["outcome"], report["failed"], report["errors"]) == ("completed", 1, {"no connection": 1})
+
+
+def test_a_missing_secret_is_part_of_the_pollers_result(deployment: Deployment) -> None:
+    deployment.heads.follow(MENTIONLAB, {}, START)
+
+    report = deployment.wake("poller", event("poller", "scheduled"))
+
+    assert report["errors"] == {"secret vendor is missing: set it with `pollbridge secret set vendor`": 1}
+
+
+def test_the_publisher_publishes_what_the_stream_brings(deployment: Deployment, log: list[dict[str, Any]]) -> None:
+    assert failures(deployment.wake("publisher", event("publisher", "recorded"))) == []
+    assert [(line["published"], line["failed"]) for line in log] == [(1, 0)]
+
+
+def test_the_publisher_reports_the_record_it_cannot_read(deployment: Deployment) -> None:
+    assert failures(deployment.wake("publisher", event("publisher", "one_unreadable"))) == ["4000000000000000009486002"]
+
+
+def test_the_sample_of_the_stream_has_the_fields_that_are_recorded(table: Table) -> None:
+    bench = Bench(table)
+    bench.watch(oration_key(), oration_body())
+    bench.tick()
+
+    [recorded] = [record["dynamodb"]["NewImage"] for record in records(table)]
+    sample = event("publisher", "recorded")["Records"][0]["dynamodb"]["NewImage"]
+    assert {name: [*value] for name, value in sample.items()} == {name: [*value] for name, value in recorded.items()}
+    assert json.loads(sample["event"]["S"]).keys() == json.loads(recorded["event"]["S"]).keys()
+
+
+def test_the_registrar_follows_what_is_asked_for(deployment: Deployment) -> None:
+    assert failures(deployment.wake("registrar", event("registrar", "requested"))) == []
+
+    head = deployment.heads.get(JobKey.parse("oration/job/acme/0b9f6c1e-6d0f-4d6e-9d1a-2f7f1b9c3e55"))
+    assert head
+    assert head.watched
+    assert head.labels == {"team": "docs"}
+
+
+def test_the_registrar_reports_what_cannot_be_followed_and_follows_the_rest(
+    deployment: Deployment, log: list[dict[str, Any]]
+) -> None:
+    answer = deployment.wake("registrar", event("registrar", "one_refused"))
+
+    assert failures(answer) == ["059f36b4-87a3-44ab-83d2-661975723001"]
+    assert deployment.heads.get(JobKey.parse("oration/job/acme/2"))
+    assert "oration has no kind 'task'" in log[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "[]",
+        "null",
+        "{",
+        "7",
+        "{}",
+        '{"detail": null}',
+        '{"detail": []}',
+        '{"detail": {}}',
+        '{"detail": {"key": 7}}',
+        '{"detail": {"key": "oration/job/acme/1", "labels": {"a": 1}}}',
+        '{"detail": {"key": "oration/job/acme/1", "labels": {"": ""}}}',
+        '{"detail": {"key": "\\ud800/job/acme/1"}}',
+    ],
+)
+def test_no_request_breaks_the_registrar(deployment: Deployment, body: str) -> None:
+    requested = event("registrar", "requested")
+    requested["Records"] = [requested["Records"][0] | {"body": body, "messageId": "odd"}, *requested["Records"]]
+
+    assert failures(deployment.wake("registrar", requested)) == ["odd"]
+
+
+def test_the_auditor_publishes_what_was_left_and_names_what_is_lost(
+    deployment: Deployment, log: list[dict[str, Any]]
+) -> None:
+    bench = Bench(deployment.table)
+    bench.watch(oration_key(), oration_body())
+    bench.tick()
+
+    counts = deployment.wake("auditor", event("auditor", "scheduled"))
+
+    assert counts == {"Republished": 1, "RepublishFailed": 0, "PoisonEntries": 0, "OrphanedJobs": 0}
+    assert [line["message"] for line in log] == ["audited"]
+    assert not bench.history(oration_key())[0].unpublished
+
+
+def test_the_slack_notifier_posts_to_its_channel(deployment: Deployment, receivers: Receivers) -> None:
+    deployment.env.setenv("DESTINATION", "team")
+
+    assert failures(deployment.wake("slack_notifier", event("slack_notifier", "changed"))) == []
+
+    [message] = receivers.messages()
+    assert (message["receiver"], message["status"]) == ("slack/docs-team", 200)
+    assert "92 of 100 succeeded" in json.dumps(message["body"])
+
+
+def test_the_webhook_notifier_posts_what_verifies(deployment: Deployment, receivers: Receivers) -> None:
+    deployment.env.setenv("DESTINATION", "service")
+
+    assert failures(deployment.wake("webhook_notifier", event("webhook_notifier", "changed"))) == []
+
+    [message] = receivers.messages()
+    assert (message["verified"], message["body"]["type"]) == (True, "job.state_changed")
+    assert message["headers"]["webhook-id"] == message["body"]["data"]["id"]
+
+
+@pytest.mark.promise(32)
+@pytest.mark.parametrize(("function", "destination"), [("slack_notifier", "team"), ("webhook_notifier", "service")])
+def test_an_unreadable_message_is_buried_and_the_next_delivered(
+    deployment: Deployment, receivers: Receivers, function: str, destination: str
+) -> None:
+    deployment.env.setenv("DESTINATION", destination)
+
+    assert failures(deployment.wake(function, event(function, "one_unreadable"))) == []
+
+    assert len(receivers.messages()) == 1
+    assert len(deployment.dead_letters) == 1
+
+
+@pytest.mark.parametrize(("function", "destination"), [("slack_notifier", "team"), ("webhook_notifier", "service")])
+def test_a_missing_secret_is_tried_again_later(
+    deployment: Deployment, log: list[dict[str, Any]], function: str, destination: str
+) -> None:
+    deployment.env.setenv("DESTINATION", destination)
+    woken, handle = event(function, "changed"), _received(deployment)
+    woken["Records"][0]["receiptHandle"] = handle
+
+    assert failures(deployment.wake(function, woken)) == [woken["Records"][0]["messageId"]]
+
+    assert (log[0]["retried"], log[0]["errors"]) == (1, {})
+    assert deployment.dead_letters == []
+
+
+def _received(deployment: Deployment) -> str:
+    url = deployment.sqs.get_queue_url(QueueName="queue")["QueueUrl"]
+    deployment.sqs.send_message(QueueUrl=url, MessageBody="x")
+    handle: str = deployment.sqs.receive_message(QueueUrl=url)["Messages"][0]["ReceiptHandle"]
+    return handle
+
+
+@pytest.mark.promise(45)
+def test_no_secret_is_logged_whatever_the_receiver_answers(
+    deployment: Deployment, receivers: Receivers, log: list[dict[str, Any]]
+) -> None:
+    deployment.env.setenv("DESTINATION", "service")
+    receivers.faults("webhook/service", {"status": 500})
+
+    deployment.wake("webhook_notifier", event("webhook_notifier", "changed"))
+
+    assert SIGNING not in str(log)
+    assert str(receivers.base_url) not in str(log)
+
+
+@pytest.mark.parametrize("function", sorted(path.parent.name for path in FUNCTIONS.glob("*/handler.py")))
+def test_importing_a_handler_reads_no_environment(function: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TABLE", "BUS", "CONNECTION", "DESTINATION", "POLLBRIDGE_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+
+    assert callable(loaded(function).handler)
+
+
+def test_every_function_has_samples() -> None:
+    assert {function for function, _ in cases()} == {path.parent.name for path in FUNCTIONS.glob("*/handler.py")}
+
+
+def test_entries_of_the_sample_are_read_like_any_other(deployment: Deployment) -> None:
+    [record] = event("publisher", "recorded")["Records"]
+    deployment.table.put(record["dynamodb"]["NewImage"])
+    deployment.wake("publisher", event("publisher", "recorded"))
+
+    key = JobKey.parse(record["dynamodb"]["Keys"]["PK"]["S"].removeprefix("JOB#"))
+    [entry] = Entries(deployment.table, START - START, START - START).of(key)
+    assert not entry.unpublished
