@@ -13,8 +13,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import aiohttp
 import httpx
@@ -25,6 +25,7 @@ REQUESTS = 1_000
 ROUNDS = 5
 
 BODY = json.dumps({"id": "j1", "status": "active", "padding": "x" * 1_000}).encode()
+"""What is answered to `/j1`; to other paths, the same with their last segment as the id."""
 
 Get = Callable[[], Awaitable[None]]
 
@@ -32,12 +33,13 @@ Get = Callable[[], Awaitable[None]]
 def serve() -> None:
     """The other process: says its port, then answers until it is ended."""
 
-    async def answer(_: web.Request) -> web.Response:
-        return web.Response(body=BODY, content_type="application/json")
+    async def answer(request: web.Request) -> web.Response:
+        body = BODY.replace(b"j1", request.path.rpartition("/")[2].encode())
+        return web.Response(body=body, content_type="application/json")
 
     async def run() -> None:
         app = web.Application()
-        app.router.add_get("/", answer)
+        app.router.add_get("/{path:.*}", answer)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -46,6 +48,19 @@ def serve() -> None:
         await asyncio.Event().wait()
 
     asyncio.run(run())
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """The server's address, while it runs."""
+    process = subprocess.Popen([sys.executable, __file__, "serve"], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    with process.stdout:
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.terminate()
+            process.wait()
 
 
 @asynccontextmanager
@@ -104,17 +119,11 @@ async def cost(client: Callable, url: str) -> float:
 
 
 def main() -> None:
-    server = subprocess.Popen([sys.executable, __file__, "serve"], stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout
-        url = f"http://127.0.0.1:{int(server.stdout.readline())}/"
-        costs: dict[str, list[float]] = {name: [] for name in CLIENTS}
+    costs: dict[str, list[float]] = {name: [] for name in CLIENTS}
+    with server() as url:
         for _ in range(ROUNDS):
             for name, client in CLIENTS.items():
-                costs[name].append(asyncio.run(cost(client, url)))
-    finally:
-        server.terminate()
-        server.wait()
+                costs[name].append(asyncio.run(cost(client, f"{url}/j1")))
     medians = {name: statistics.median(measured) for name, measured in costs.items()}
     floor = min(medians.values())
     print(f"{REQUESTS} GETs of {len(BODY)} bytes, {CONCURRENCY} at once, median of {ROUNDS} alternating rounds")

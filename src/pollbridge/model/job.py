@@ -73,7 +73,9 @@ class JobKey:
         for part, value in (("connection", self.connection), ("kind", self.kind), ("scope", self.scope), ("id", self.id)):
             if not value or value in {".", ".."}:
                 raise InvalidJobKey(f"its {part} is {value!r}, which cannot name anything")
-        if len(str(self).encode()) > KEY_LIMIT:
+        parts = self.connection + self.kind + self.scope + self.id
+        # An ASCII character takes at most three bytes, %XX: most keys need not be printed to be short enough.
+        if not (parts.isascii() and 3 * len(parts) + 3 <= KEY_LIMIT) and len(str(self).encode()) > KEY_LIMIT:
             raise InvalidJobKey(f"it is longer than {KEY_LIMIT} bytes")
 
     @classmethod
@@ -92,6 +94,8 @@ class JobKey:
 
 
 def _decode(part: str) -> str:
+    if "%" not in part:
+        return part
     if re.search(r"%(?![0-9A-Fa-f]{2})", part):
         raise InvalidJobKey(f"{part!r} holds a % that starts no percent-encoded byte")
     try:
