@@ -105,7 +105,7 @@ def _mistake(error: ValidationError, wanted: str) -> str:
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = ".".join(str(step) for step in first["loc"] if step != "[key]")
     message = first["msg"].removeprefix("Value error, ")
-    return f"should hold {wanted}, but {where + ': ' if where else ''}{message}"
+    return " ".join(f"should hold {wanted}, but {where + ': ' if where else ''}{message}".splitlines())
 
 
 @dataclass(frozen=True, slots=True)
