@@ -1,0 +1,138 @@
+"""Which jobs may be watched here, and what a request that can't be met is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pollbridge import config
+from pollbridge.history.connections import Connections
+from pollbridge.history.heads import Heads
+from pollbridge.history.table import Table
+from pollbridge.model.instant import MINUTE
+from pollbridge.model.job import JobKey
+from pollbridge.watches import Watches, WatchRefused, check_labels
+from tests.kit.memory import Memory
+from tests.kit.sweeping import START, in_memory, oration_body, oration_key
+
+UUID = "0B9F6C1E-6D0F-4D6E-9D1A-2F7F1B9C3E55"
+
+
+@pytest.fixture
+def watches() -> Watches:
+    vendors = {name: {"secret": "s"} for name in ("mentionlab", "oration")} | {"eu": {"type": "scale", "secret": "s"}}
+    table = Table(Memory(), "history")
+    return Watches(config.check({"vendors": vendors}, "test"), Heads(table), Connections(table))
+
+
+def request(watches: Watches, key: str = "oration/job/acme/1", **labels: Any) -> JobKey:
+    return watches.request({"key": key, "labels": labels}, START)
+
+
+def test_a_job_that_is_asked_for_is_followed(watches: Watches) -> None:
+    key = request(watches, "eu/job/p/1", team="docs")
+
+    head = watches.heads.get(key)
+    assert head
+    assert (head.watched, head.labels, head.version, head.state) == (True, {"team": "docs"}, 0, None)
+
+
+def test_asking_twice_changes_nothing(watches: Watches) -> None:
+    key = request(watches, team="docs")
+    before = watches.heads.get(key)
+
+    assert request(watches, team="docs") == key
+    assert watches.heads.get(key) == before
+    assert watches.watch(key, {}, START) is False
+
+
+def test_a_request_needs_no_labels_and_may_say_more(watches: Watches) -> None:
+    assert watches.request({"key": "oration/job/acme/1", "since": "yesterday"}, START)
+
+
+def test_one_job_is_not_followed_under_two_spellings(watches: Watches) -> None:
+    assert request(watches, f"oration/job/acme/{UUID}") == request(watches, f"oration/job/acme/{UUID.lower()}")
+    assert request(watches, "oration/job/a%63me/1") == request(watches, "oration/job/acme/1")
+    assert request(watches, "eu/job/p/Ab") != request(watches, "eu/job/p/ab")
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("", "no job key"),
+        ("oration/job/acme", "3 parts"),
+        ("oration/job/acme/1/2", "5 parts"),
+        ("oration/job//1", "scope"),
+        ("oration/job/acme/..", "id"),
+        ("oration/job/acme/%zz", "percent"),
+        ("oration/job/acme/%ff", "UTF-8"),
+        ("oration/job/acme/" + "x" * 2000, "longer"),
+        ("scale/job/p/1", "no connection 'scale' here; configured: mentionlab, oration, eu"),
+        ("mentionlab/agent-v1/p/1", "mentionlab has no kind 'agent-v1'; it has: job, execution"),
+    ],
+)
+def test_a_key_that_cannot_be_watched_is_refused_with_the_reason(watches: Watches, key: str, told: str) -> None:
+    with pytest.raises(WatchRefused, match=told) as refused:
+        request(watches, key)
+
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("detail", "told"),
+    [
+        (None, "detail: "),
+        ([], "detail: "),
+        ({}, "detail.key: "),
+        ({"key": 7}, "detail.key: "),
+        ({"key": ["oration/job/acme/1"]}, "detail.key: "),
+        ({"key": "oration/job/acme/1", "labels": None}, "detail.labels: "),
+        ({"key": "oration/job/acme/1", "labels": ["a"]}, "detail.labels: "),
+        ({"key": "oration/job/acme/1", "labels": {"a": 1}}, "detail.labels.a: "),
+        ({"key": "oration/job/acme/1", "labels": {"a": None}}, "detail.labels.a: "),
+    ],
+)
+def test_a_bad_detail_is_refused_by_the_name_of_its_field(watches: Watches, detail: object, told: str) -> None:
+    with pytest.raises(WatchRefused) as refused:
+        watches.request(detail, START)
+
+    assert str(refused.value).startswith(told)
+    assert watches.heads.get(oration_key("1")) is None
+
+
+def test_labels_up_to_their_limits_are_taken(watches: Watches) -> None:
+    labels = {f"{n:02}" + "x" * 62: "y" * 256 for n in range(20)}
+
+    assert request(watches, **labels)
+    assert (watches.heads.get(oration_key("1")) or pytest.fail()).labels == labels
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ({str(n): "" for n in range(21)}, "21 labels"),
+        ({"": "x"}, "1 to 64 bytes"),
+        ({"x" * 65: "x"}, "1 to 64 bytes"),
+        ({"é" * 33: "x"}, "1 to 64 bytes"),
+        ({"x": "y" * 257}, "at most 256 bytes"),
+        ({"x": "é" * 129}, "at most 256 bytes"),
+    ],
+)
+def test_labels_past_their_limits_are_refused(labels: dict[str, str], told: str) -> None:
+    with pytest.raises(WatchRefused, match=told):
+        check_labels(labels)
+
+
+def test_a_job_registered_behind_ticks_made_by_hand_is_looked_at_with_the_next() -> None:
+    bench = in_memory()
+    bench.tick(30)
+    values = {"vendors": {"oration": {"secret": "s"}}}
+    watches = Watches(config.check(values, "test"), bench.heads, bench.connections)
+
+    watches.watch(oration_key(), {}, START)
+    bench.answer(oration_key(), oration_body())
+    bench.tick()
+
+    assert len(bench.history(oration_key())) == 1
+    assert (bench.head(oration_key()).row or pytest.fail()).since == START + 31 * MINUTE
