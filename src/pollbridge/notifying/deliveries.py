@@ -69,7 +69,7 @@ class Deliveries:
                 way = self._one(message) if time_left() > NO_TIME else self._put_off(message, timedelta(seconds=1))
             except LostRace:
                 way = "already_done"
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - one message never harms the others
                 # The table's or the queue's trouble: the message comes back by itself when it is visible again.
                 way = "broke"
                 result.errors[type(error).__name__] += 1
@@ -96,7 +96,7 @@ class Deliveries:
         at, started = self.now(), time.monotonic()
         try:
             receipt = self.notifier.deliver(notice)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is an attempt
             # A message that can't even be made counts as an attempt, or it would come back a thousand times.
             broke = DeliveryError(f"the notifier broke: {type(error).__name__}")
             failure = error if isinstance(error, DeliveryError) else broke

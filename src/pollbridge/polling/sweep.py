@@ -232,7 +232,7 @@ class _Round:
         except LostRace:
             self.report.counts["raced"] += 1
             self.unanswered = True
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - one job never harms the others
             # The tick stays open, so the job is looked at again; the others need not wait for it.
             self.report.counts["not_stored"] += 1
             self.report.errors[f"{job.key}: {_code(error)}"] += 1
