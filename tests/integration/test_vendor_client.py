@@ -313,7 +313,7 @@ def test_a_body_that_cannot_be_decoded_is_a_bad_answer(answer: Answer, told: str
 def test_a_dropped_connection_is_unreachable(vendors: Vendors, drop: object) -> None:
     vendors.script("oration/job/p/1", {"fault": {"drop": drop}}, {"fault": {"drop": drop}}, {"fault": {"drop": drop}})
 
-    with pytest.raises(Unreachable, match="^the connection broke$"):
+    with pytest.raises(Unreachable, match=r"^the connection broke$"):
         asyncio.run(ask(vendors, "/oration/jobs/1"))
 
 

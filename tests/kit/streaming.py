@@ -47,7 +47,7 @@ class EventBus:
 
 
 def records(table: Table) -> list[dict[str, Any]]:
-    """The stream's whole day so far: each history entry as it was inserted, with the mark that it may have lost since."""
+    """The stream so far: each history entry as it was inserted, with the mark that it may have lost since."""
     pages = table.client.scan(TableName=table.name)["Items"]
     entries = sorted((item for item in pages if item["SK"]["S"].startswith("V#")), key=lambda item: item["moment"]["S"])
     return [record(item | {"unpublished": UNPUBLISHED}, number) for number, item in enumerate(entries, start=1)]
