@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-COMMON = ("aws-lambda-powertools", "boto3", "pydantic")
+COMMON = ("aws-lambda-powertools", "botocore", "pydantic")
 DEPENDENCIES = {
     "poller": (*COMMON, "aiohttp"),
     "publisher": COMMON,
@@ -203,9 +203,9 @@ def _with_bytecode(files: Iterable[PurePath], folder: Path) -> Iterator[PurePath
 
 def _used(file: PurePath) -> bool:
     match file.parts:
-        case ("..", *_) | ("bin", *_) | ("boto3", "examples", *_):
+        case ("..", *_) | ("bin", *_):
             return False
-        case ("boto3" | "botocore", "data", service, _, *_):
+        case ("botocore", "data", service, _, *_):
             return service in AWS_SERVICES
         case ("aws_lambda_powertools", "event_handler", *_):
             return False

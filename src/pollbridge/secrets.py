@@ -20,7 +20,7 @@ class UnusableSecret(Exception):
 
 
 class _Secret(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class SlackSecret(_Secret):

@@ -148,7 +148,7 @@ When = Annotated[str, clipped(TIME_LIMIT)]
 class Fact(BaseModel):
     """Base of what is recorded: unchangeable once made."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class Progress(Fact):

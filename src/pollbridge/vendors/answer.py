@@ -88,7 +88,7 @@ class Vendor:
 class Answer(BaseModel):
     """Base of the vendors' models: reads the documented fields, ignores all others."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 A = TypeVar("A", bound=Answer)
