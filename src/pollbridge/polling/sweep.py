@@ -255,7 +255,7 @@ class _Round:
 
     def _failed(self, job: DueJob, error: PollError) -> str:
         # A secret set in the meantime counts from the next tick; everything else backs off.
-        failures = 1 if isinstance(error, NoCredentials) else job.row.failures + 1
+        failures = 1 if isinstance(error, NoCredentials) else min(job.row.failures + 1, len(cadence.BACKOFF))
         slot = Slot.at(job.key, self.minute, cadence.backoff(failures))
         seen = job.row.last_seen(job.slot, self.head.completed)
         row = replace(job.row, seen=seen, entered=self.minute, failures=failures)
