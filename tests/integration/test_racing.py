@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pollbridge.history.heads import Heads
 from pollbridge.history.table import Table
 from pollbridge.model.event import event_id
+from pollbridge.polling.sweep import Outcome
 from tests.kit.faults import Call, Faulty
 from tests.kit.memory import Memory
 from tests.kit.racing import Meeting, recording
@@ -102,6 +103,20 @@ def test_what_a_loser_saw_is_told_by_the_next_look() -> None:
     bench.tick()
 
     assert [event["to"]["state"] for event in bench.events(KEY)] == ["running", "retrying"]
+
+
+def test_a_tick_whose_answer_was_dropped_stays_open_and_vouches_for_nothing() -> None:
+    bench = in_memory()
+    bench.watch(KEY, oration_body(status="success"))
+    bench.now += 60 * SECOND
+    winner = [recording(bench, KEY, "retrying", bench.now + SECOND)]
+    bench.answers["/jobs/j1"] = lambda: (winner and winner.pop()(), oration_body(status="success"))[1]
+
+    assert bench.run().outcome == Outcome.UNFINISHED
+    bench.tick()
+
+    assert [event["to"]["state"] for event in bench.events(KEY)] == ["retrying", "succeeded"]
+    assert bench.events(KEY)[1]["last_seen_at"] == "2026-06-08T12:01:01Z"
 
 
 def test_an_older_answer_is_never_compared() -> None:
