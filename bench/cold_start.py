@@ -28,8 +28,8 @@ BUILDS = {
     "publisher": "publisher",
     "registrar": "watches",
     "auditor": "auditor",
-    "webhook_notifier": "destination",
-    "slack_notifier": "destination",
+    "webhook_notifier": "worker",
+    "slack_notifier": "worker",
 }
 """What each handler builds once."""
 

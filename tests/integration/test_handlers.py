@@ -78,9 +78,9 @@ class Deployment:
         try:
             return module.handler(with_, Context())
         finally:
-            if hasattr(module, "destination"):
+            if hasattr(module, "worker"):
                 # It lives as long as its function, which here ends.
-                module.destination().notifier.http.close()
+                module.worker().deliveries.notifier.http.close()
 
     @property
     def dead_letters(self) -> list[dict[str, Any]]:

@@ -15,6 +15,8 @@ from typing import Any
 
 import httpx
 
+from pollbridge import secrets
+from pollbridge.config import Destination
 from pollbridge.model.change import Reason
 from pollbridge.model.job import Progress, State
 from pollbridge.notifying.http import post
@@ -204,6 +206,10 @@ class SlackNotifier:
     http: httpx.Client
     secret: Callable[[], SlackSecret]
     receiver_deduplicates: bool = False
+
+    @classmethod
+    def of(cls, _: Destination, held: Callable[[], Mapping[str, Any]], http: httpx.Client) -> SlackNotifier:
+        return cls(http, lambda: secrets.slack(held()))
 
     def deliver(self, notice: Notice) -> Receipt:
         try:

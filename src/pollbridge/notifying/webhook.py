@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 from standardwebhooks import Webhook
 
+from pollbridge import secrets
+from pollbridge.config import Destination
 from pollbridge.model.event import webhook_type
 from pollbridge.model.job import clip
 from pollbridge.notifying.http import post
@@ -62,6 +64,10 @@ class WebhookNotifier:
     headers: Mapping[str, str]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     receiver_deduplicates: bool = True
+
+    @classmethod
+    def of(cls, destination: Destination, held: Callable[[], Mapping[str, Any]], http: httpx.Client) -> WebhookNotifier:
+        return cls(http, lambda: secrets.webhook(held()), destination.headers)
 
     def deliver(self, notice: Notice) -> Receipt:
         try:
