@@ -19,9 +19,9 @@ from pollbridge.aws import client
 from pollbridge.history.ledger import Ledger, Status
 from pollbridge.history.table import Table
 from pollbridge.notifying.deliveries import Deliveries, Queue
-from pollbridge.notifying.worker import LEASE
 from pollbridge.notifying.notice import DeliveryError, Notice, Receipt
 from pollbridge.notifying.retries import LONGEST, OLDEST, STEPS, wait
+from pollbridge.notifying.worker import LEASE
 from tests.kit.faults import Call, Crash, Fault, lost, throttle
 from tests.kit.receiving import Post, Receiver, envelope, message
 

@@ -136,7 +136,7 @@ answers = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3), st.integers(1
 @settings(max_examples=300, deadline=None)
 @given(answers=answers)
 def test_whatever_the_interleaving_history_is_a_part_of_what_happened_in_its_order(answers: list[Any]) -> None:
-    """The vendor's word changes every second; each answer is asked for at its second, interrupted at one of its calls."""
+    """The word changes every second; each answer is asked for at its second and interrupted at one of its calls."""
     bench = in_memory()
     bench.watch(KEY, oration_body())
 

@@ -13,8 +13,8 @@ from pollbridge.history.ledger import Delivery, Ledger, deliveries
 from pollbridge.history.table import Table
 from pollbridge.model.job import JobKey
 from pollbridge.notifying.deliveries import Deliveries, Queue, Result
-from pollbridge.notifying.worker import LEASE
 from pollbridge.notifying.notice import Notice, Receipt
+from pollbridge.notifying.worker import LEASE
 from tests.kit.faults import Faulty
 from tests.kit.memory import Memory
 
