@@ -49,9 +49,15 @@ def cost(code: str, folder: str, environment: dict[str, str]) -> float:
 def main() -> None:
     environment = {
         **os.environ,
-        "AWS_DEFAULT_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "t", "AWS_SECRET_ACCESS_KEY": "t",
-        "POLLBRIDGE_CONFIG": "pollbridge.json", "CONNECTION": "oration", "TABLE": "t", "BUS": "b",
-        "QUEUE_URL": "q", "DEAD_LETTER_QUEUE_URL": "d",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "t",
+        "AWS_SECRET_ACCESS_KEY": "t",
+        "POLLBRIDGE_CONFIG": "pollbridge.json",
+        "CONNECTION": "oration",
+        "TABLE": "t",
+        "BUS": "b",
+        "QUEUE_URL": "q",
+        "DEAD_LETTER_QUEUE_URL": "d",
     }
     bundler = Bundler(root=ROOT, platform=LOCAL, configuration=CONFIG)
     packages = str(Path(boto3.__file__).parents[1])

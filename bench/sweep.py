@@ -15,6 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +84,18 @@ def main() -> None:
     memory = Prepared()
     table = Table(memory, "history")
     connection = Connection(
-        type="oration", base_url="http://127.0.0.1", secret="s", allow_private=True,
+        type="oration",
+        base_url="http://127.0.0.1",
+        secret="s",
+        allow_private=True,
         limits=Limits(concurrency=CONCURRENCY),
     )
     sweep = Sweep(
-        "oration", connection, Heads(table), Entries(table, timedelta(days=1), timedelta(days=1)), Connections(table),
+        "oration",
+        connection,
+        Heads(table),
+        Entries(table, timedelta(days=1), timedelta(days=1)),
+        Connections(table),
         lambda _: {"x-api-key": "k"},
     )
     now = datetime(2026, 6, 8, 12, 0, tzinfo=UTC)
@@ -97,10 +105,9 @@ def main() -> None:
     with server() as url:
         for round_ in range(ROUNDS + 1):
             now += MINUTE
-            minute = now
             memory.prepare()
-            ours = cost(lambda: swept(sweep, url, minute))
-            theirs = cost(lambda: bare(url))
+            ours = cost(partial(swept, sweep, url, now))
+            theirs = cost(partial(bare, url))
             if round_:
                 costs["a bare aiohttp GET"].append(theirs)
                 costs["an unchanged poll in a sweep"].append(ours)

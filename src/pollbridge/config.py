@@ -34,7 +34,9 @@ from pollbridge.vendors.answer import Vendor
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 """Of connections, which open job keys, and of destinations."""
 
-RESERVED_HEADERS = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection", "user-agent"})
+RESERVED_HEADERS = frozenset(
+    {"host", "content-length", "content-type", "transfer-encoding", "connection", "user-agent"}
+)
 
 
 class InvalidConfig(ValueError):
@@ -54,7 +56,9 @@ def _duration(value: Any) -> timedelta:
 
 
 Duration = Annotated[
-    timedelta, BeforeValidator(_duration), PlainSerializer(lambda span: f"{int(span.total_seconds())}s", return_type=str)
+    timedelta,
+    BeforeValidator(_duration),
+    PlainSerializer(lambda span: f"{int(span.total_seconds())}s", return_type=str),
 ]
 Word = Annotated[str, StringConstraints(min_length=1)]
 DetailType = Literal[

@@ -32,7 +32,6 @@ class WatchRequest(BaseModel):
     labels: dict[str, str] = {}
 
 
-
 @dataclass(frozen=True, slots=True)
 class Watches:
     """The jobs this deployment follows."""

@@ -19,8 +19,13 @@ if TYPE_CHECKING:
     from pollbridge.local.demo import Told
 
 COLOURS = {
-    "succeeded": "green", "failed": "red", "partially_failed": "yellow", "cancelled": "yellow", "halted": "magenta",
-    "retrying": "yellow", "running": "blue",
+    "succeeded": "green",
+    "failed": "red",
+    "partially_failed": "yellow",
+    "cancelled": "yellow",
+    "halted": "magenta",
+    "retrying": "yellow",
+    "running": "blue",
 }
 
 

@@ -110,9 +110,9 @@ def refused(error: ClientError) -> str:
 def unreachable(error: BotoCoreError) -> str:
     """What to do when AWS could not even be asked."""
     if isinstance(error, NoRegionError):
-        return "no AWS region: set AWS_REGION, or run `eval \"$(pollbridge local env)\"`"
+        return 'no AWS region: set AWS_REGION, or run `eval "$(pollbridge local env)"`'
     if isinstance(error, NoCredentialsError):
-        return "no AWS credentials: sign in, or run `eval \"$(pollbridge local env)\"`"
+        return 'no AWS credentials: sign in, or run `eval "$(pollbridge local env)"`'
     if isinstance(error, ProfileNotFound):
         return f"{error}: set AWS_PROFILE to one of yours"
     if isinstance(error, EndpointConnectionError):

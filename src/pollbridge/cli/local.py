@@ -55,7 +55,10 @@ def step(text: str) -> Iterator[None]:
 
 @local.command()
 @click.option(
-    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE",
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
     help="Deploy this configuration; without it, the vendors and receivers are simulated.",
 )
 @click.option("--schedule", is_flag=True, help="Sweep every minute; without it, `local tick` does.")
@@ -110,7 +113,9 @@ def tick(times: int, as_json: bool) -> None:
             click.echo(f"{local_time(made.minute.isoformat())}  {'  '.join(_sweep_text(r) for r in made.reports)}")
             for report in made.reports:
                 for error, times_ in report.get("errors", {}).items():
-                    click.echo(f"    {report['connection']}: {plain(error)}{f' ({times_} times)' if times_ > 1 else ''}")
+                    click.echo(
+                        f"    {report['connection']}: {plain(error)}{f' ({times_} times)' if times_ > 1 else ''}"
+                    )
     if as_json:
         print_json(told)
 

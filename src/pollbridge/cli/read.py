@@ -174,7 +174,11 @@ def _head_json(head: Head) -> dict[str, Any]:
         job = JobKey.parse(str(head.key))
         told = {
             "job": {
-                "key": str(job), "kind": job.kind, "scope": job.scope, "id": job.id, "name": None,
+                "key": str(job),
+                "kind": job.kind,
+                "scope": job.scope,
+                "id": job.id,
+                "name": None,
                 "labels": dict(head.labels),
             },
             **_NOTHING_YET,

@@ -23,7 +23,7 @@ def secret() -> None:
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def set_(name: str, as_json: bool) -> None:
-    """Store the JSON object on standard input as the secret NAME, the value of a `secret` key in pollbridge.toml.
+    r"""Store the JSON object on standard input as the secret NAME, the value of a `secret` key in pollbridge.toml.
 
     \b
     For a connection, the request headers:  {"x-api-key": "…"}

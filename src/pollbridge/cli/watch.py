@@ -19,7 +19,9 @@ MISTAKES_SHOWN = 10
 @click.command()
 @click.argument("keys", nargs=-1, metavar="KEY...")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Told with every event of these jobs.")
-@click.option("--file", type=click.File("r", encoding="utf-8"), metavar="FILE", help="Read keys from a file, one a line.")
+@click.option(
+    "--file", type=click.File("r", encoding="utf-8"), metavar="FILE", help="Read keys from a file, one a line."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def watch(keys: tuple[str, ...], labels: tuple[str, ...], file: TextIO | None, as_json: bool) -> None:
     """Follow jobs. The first poll comes with the next tick.

@@ -134,5 +134,3 @@ class Connections:
                 values={":owner": {"S": owner}},
             )
         )
-
-

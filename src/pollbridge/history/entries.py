@@ -211,7 +211,7 @@ def without_persons(body: bytes) -> bytes:
     Whatever cannot be cut out cleanly takes the rest of the body with it: better short than personal.
     """
     kept, position = [], 0
-    for match in iter(lambda: _PERSON.search(body, position), None):
+    while match := _PERSON.search(body, position):
         end = _value_end(body, match.end())
         kept += [body[position : match.end()], b"null"]
         position = end
@@ -239,4 +239,3 @@ def _value_end(body: bytes, start: int) -> int:
             return position
         position += 1
     return len(body)
-

@@ -41,8 +41,9 @@ class DueRow:
 
     def __str__(self) -> str:
         seen = _seconds(self.seen) if self.seen else "-"
-        print_ = str(self.fingerprint) if self.fingerprint else "-"
-        return f"{self.version} {_seconds(self.since)} {seen} {self.entered} {self.failures} {self.body_hash or '-'} {print_}"
+        print_ = str(self.fingerprint or "-")
+        told = (self.version, _seconds(self.since), seen, self.entered, self.failures, self.body_hash or "-", print_)
+        return " ".join(map(str, told))
 
     @classmethod
     def read(cls, packed: str) -> Self:
@@ -280,4 +281,3 @@ class Heads:
                 values={":version": {"N": str(head.version)}, ":incarnation": {"S": head.incarnation}},
             )
         )
-

@@ -72,7 +72,7 @@ class Table:
                 reasons = error.response.get("CancellationReasons", [])
                 codes = {reason.get("Code") for reason in reasons}
                 if "ConditionalCheckFailed" in codes:
-                    raise LostRace() from None
+                    raise LostRace from None
                 conflict = error.response["Error"]["Code"] == "TransactionConflictException"
                 if not (conflict or "TransactionConflict" in codes) or attempt == CONFLICT_TRIES:
                     raise
@@ -113,7 +113,9 @@ def number(item: Mapping[str, Any], name: str) -> int:
     return int(attribute["N"]) if attribute else 0
 
 
-def setting(pk: str, sk: str, *, when: str, set_: Mapping[str, Any], remove: Sequence[str] = (), values: Item) -> dict[str, Any]:
+def setting(
+    pk: str, sk: str, *, when: str, set_: Mapping[str, Any], remove: Sequence[str] = (), values: Item
+) -> dict[str, Any]:
     """An UpdateItem: `set_` maps attribute to its new attribute value; all names are passed as placeholders."""
     names = {f"#{name}": name for name in (*set_, *remove)}
     clauses = []

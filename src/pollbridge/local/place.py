@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-
 TERM_PATIENCE = 5.0
 """Seconds a process gets to end by itself."""
 
@@ -198,5 +197,3 @@ def need(program: str, hint: str) -> str:
     if found is None:
         raise LocalError(hint)
     return found
-
-

@@ -110,9 +110,7 @@ def _start_emulator(place: Place, state: State) -> None:
     state.processes["emulator"] = start(place, "emulator", [str(_emulator(place))], environment)
     state.ports["emulator"] = port
     place.write(state)
-    _until_ready(
-        place, state, "emulator", lambda: bool(_answer(f"{state.endpoint}/_ministack/health"))
-    )
+    _until_ready(place, state, "emulator", lambda: bool(_answer(f"{state.endpoint}/_ministack/health")))
 
 
 def _start_simulation(place: Place, state: State) -> None:
@@ -139,7 +137,7 @@ def _until_ready(place: Place, state: State, name: str, ready: Callable[[], bool
 
 
 def _plain_environment() -> dict[str, str]:
-    """This environment without anything that would lead AWS calls, or the CDK, elsewhere."""
+    """The environment without anything that would lead AWS calls, or the CDK, elsewhere."""
     return {
         name: value
         for name, value in os.environ.items()

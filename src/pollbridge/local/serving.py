@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -79,7 +80,8 @@ async def _until_told(app: web.Application, port: int, port_file: Path | None) -
         asyncio.get_running_loop().add_signal_handler(name, told.set)
     async with listening(app, port) as chosen:
         if port_file is None:
-            print(chosen, flush=True)
+            sys.stdout.write(f"{chosen}\n")
+            sys.stdout.flush()
         else:
             draft = port_file.with_name(f".{port_file.name}.{os.getpid()}")
             draft.write_text(f"{chosen}\n")

@@ -8,6 +8,7 @@ import json
 import os
 from typing import Any
 
+from pollbridge.aws import client
 from pollbridge.local.place import State
 from pollbridge.local.running import control
 from pollbridge.local.stories import STORIES
@@ -50,8 +51,6 @@ def seed(state: State) -> list[str]:
 
 def _store(state: State, secrets: dict[str, dict[str, Any]]) -> None:
     os.environ.update(state.environment())
-    from pollbridge.aws import client
-
     manager = client("secretsmanager")
     for name, held in secrets.items():
         try:

@@ -85,5 +85,3 @@ def rung(state: State | None, since: datetime, now: datetime, *, fresh: timedelt
 def backoff(failures: int) -> int:
     """Ticks to wait after that many failures in a row."""
     return BACKOFF[min(failures, len(BACKOFF)) - 1]
-
-

@@ -71,7 +71,7 @@ class Fingerprint:
         return f"{self.state}|{self.word}|{self.tenth}|{int(self.failing)}|{self.error}|{marks}"
 
     def since(self, recorded: Self) -> Self:
-        """This fingerprint with the rising marks no lower than they were recorded: equal to `recorded` ⇔ no change."""
+        """The fingerprint with the rising marks no lower than they were recorded: equal to `recorded` ⇔ no change."""
         return replace(
             self,
             tenth=max(self.tenth, recorded.tenth),

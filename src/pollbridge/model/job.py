@@ -70,7 +70,12 @@ class JobKey:
     id: str
 
     def __post_init__(self) -> None:
-        for part, value in (("connection", self.connection), ("kind", self.kind), ("scope", self.scope), ("id", self.id)):
+        for part, value in (
+            ("connection", self.connection),
+            ("kind", self.kind),
+            ("scope", self.scope),
+            ("id", self.id),
+        ):
             if not value or value in {".", ".."}:
                 raise InvalidJobKey(f"its {part} is {value!r}, which cannot name anything")
         parts = self.connection + self.kind + self.scope + self.id

@@ -77,7 +77,10 @@ class Notifier(Protocol):
 
     @property
     def receiver_deduplicates(self) -> bool:
-        """Whether the receiver can tell a repeated message from a new one. If not, what may have been sent isn't repeated."""
+        """Whether the receiver can tell a repeated message from a new one.
+
+        If it can't, what may have been sent is not sent again.
+        """
 
     def deliver(self, notice: Notice) -> Receipt:
         """Raises DeliveryError."""

@@ -32,7 +32,9 @@ OLDEST = timedelta(hours=36)
 """What is only ever put off without an attempt is given up at this age."""
 
 
-def wait(attempts: int, retry_after: timedelta | None, jitter: Callable[[float, float], float] = random.uniform) -> timedelta | None:
+def wait(
+    attempts: int, retry_after: timedelta | None, jitter: Callable[[float, float], float] = random.uniform
+) -> timedelta | None:
     """The wait after that many attempts, None when they are exhausted.
 
     A receiver's `Retry-After` counts within one and two times the step.

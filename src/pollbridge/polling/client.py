@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import ssl
 import zlib
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
+from typing import Self
 
 import aiohttp
 from yarl import URL
@@ -96,7 +96,7 @@ class VendorClient(AbstractAsyncContextManager["VendorClient"]):
     deadline: float = DEADLINE
     session: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> VendorClient:
+    async def __aenter__(self) -> Self:
         self.session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self.concurrency, ssl=self.tls),
             headers={
@@ -134,7 +134,7 @@ class VendorClient(AbstractAsyncContextManager["VendorClient"]):
                     raise Refused(answer.status)
                 raw = await _read(answer.content)
                 return _decode(raw, answer.headers.get("Content-Encoding", "identity").lower())
-        except asyncio.TimeoutError:
+        except TimeoutError:
             raise Unreachable(f"no whole answer within {self.deadline:g} s") from None
         except aiohttp.ClientError as error:
             raise Unreachable(_cause(error)) from None

@@ -15,7 +15,7 @@ from pollbridge.history.connections import Connections
 from pollbridge.history.entries import Entries
 from pollbridge.history.heads import Heads
 from pollbridge.history.table import Table
-from pollbridge.model.instant import from_minute, epoch_minute, read_iso
+from pollbridge.model.instant import epoch_minute, from_minute, read_iso
 from pollbridge.polling.client import DEADLINE, VendorClient
 from pollbridge.polling.sweep import Report, Sweep
 

@@ -93,9 +93,7 @@ class Sweep:
         report = Report(self.name, tick)
         owner, minute = uuid.uuid4().hex, epoch_minute(tick)
         try:
-            head = await asyncio.to_thread(
-                self.connections.begin, self.name, minute, owner, clock(), clock() + LEASE
-            )
+            head = await asyncio.to_thread(self.connections.begin, self.name, minute, owner, clock(), clock() + LEASE)
         except NotBegun as refused:
             report.outcome = Outcome(refused.refusal)
             return report
@@ -240,9 +238,7 @@ class _Round:
 
     def _slot(self, job: DueJob, state: State | None, observation: Observation) -> Slot | None:
         policy = self.sweep.connection.cadence
-        wanted = cadence.rung(
-            state, job.row.since, observation.observed_at, fresh=policy.fresh, settle=policy.settle
-        )
+        wanted = cadence.rung(state, job.row.since, observation.observed_at, fresh=policy.fresh, settle=policy.settle)
         if wanted is None:
             return None
         return job.slot if wanted == job.slot.rung and not job.row.failures else Slot.of(job.key, wanted)

@@ -58,7 +58,7 @@ class AgentV1Answer(Answer):
     pull_request: String = Field(None, alias="pullRequestLink")
     message: Prose = Field(None, alias="messageToUser")
     title: String = None
-    todos: Annotated[list[TodoAnswer], Objects] = []
+    todos: Annotated[tuple[TodoAnswer, ...], Objects] = ()
     created_at: Moment = Field(None, alias="createdAt")
 
     @property

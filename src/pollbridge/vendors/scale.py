@@ -48,7 +48,7 @@ class ProgressAnswer(Answer):
     failed: Count = None
     cancelled: Count = None
     pending: Count = None
-    child_jobs: Annotated[list[ChildAnswer], Objects] = []
+    child_jobs: Annotated[tuple[ChildAnswer, ...], Objects] = ()
 
 
 class JobAnswer(Answer):
