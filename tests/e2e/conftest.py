@@ -56,7 +56,12 @@ class Local:
     def run(self, *arguments: str, stdin: str = "", code: int = 0) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "pollbridge", *arguments],
-            env=self.environment, input=stdin, capture_output=True, text=True, timeout=240, check=False,
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
         )
         assert done.returncode == code, done.stderr + done.stdout
         return done.stdout if code == 0 else done.stderr

@@ -41,8 +41,14 @@ def test_a_misbehaving_vendor_and_a_failing_receiver_make_the_right_history_and_
     key = "acme/job/ws/j%201"
     local.stranger.refusals["/hook"] = [500]
     local.stranger.scripts["/v2/jobs/j%201"] = [
-        _oration("j 1", "created"), Reply(500), _oration("j 1", "active"), Reply(429, headers={"Retry-After": "90"}),
-        HTML, DROP, _oration("j 1", "active"), _oration("j 1", "success"),
+        _oration("j 1", "created"),
+        Reply(500),
+        _oration("j 1", "active"),
+        Reply(429, headers={"Retry-After": "90"}),
+        HTML,
+        DROP,
+        _oration("j 1", "active"),
+        _oration("j 1", "success"),
     ]
     local.run("watch", key, "--label", "team=docs")
     local.run("local", "tick", "12")
@@ -58,13 +64,18 @@ def test_a_misbehaving_vendor_and_a_failing_receiver_make_the_right_history_and_
 def test_between_last_seen_and_observed_nobody_looked(local: Local) -> None:
     key = "acme/job/ws/seen"
     local.stranger.scripts["/v2/jobs/seen"] = [
-        _oration("seen", "active"), _oration("seen", "active"), Reply(500), _oration("seen", "failed", error="boom"),
+        _oration("seen", "active"),
+        _oration("seen", "active"),
+        Reply(500),
+        _oration("seen", "failed", error="boom"),
     ]
     local.run("watch", key)
     local.run("local", "tick", "5")
 
     first, last = local.json("history", key)
-    minutes = {name: int(last[name][14:16]) - int(first["observed_at"][14:16]) for name in ("last_seen_at", "observed_at")}
+    minutes = {
+        name: int(last[name][14:16]) - int(first["observed_at"][14:16]) for name in ("last_seen_at", "observed_at")
+    }
     assert {name: minute % 60 for name, minute in minutes.items()} == {"last_seen_at": 1, "observed_at": 3}
     assert local.json("show", key)["error"] == "boom"
 

@@ -378,3 +378,30 @@ def test_the_same_holds_in_motos_queues(queue: Queue) -> None:
     [dead] = queue.client.receive_message(QueueUrl=queue.dead_letter_url)["Messages"]
     assert json.loads(dead["Body"]) == envelope()
     assert "Messages" not in queue.client.receive_message(QueueUrl=queue.url)
+
+
+def _told_to_wait(_: Notice) -> Receipt:
+    raise DeliveryError("HTTP 429", code=429, retry_after=timedelta(seconds=8))
+
+
+@pytest.mark.promise(35)
+def test_being_told_to_come_later_exhausts_nothing() -> None:
+    post = Post(Receiver(_told_to_wait))
+    for _ in range(50):
+        assert post.deliver(message()).counts == {"put_off": 1}
+
+    [delivery] = post.ledger
+
+    assert (delivery.status, delivery.attempts) == (Status.PENDING, ())
+    assert post.sqs.waits == {"receipt-1": 8}
+
+
+@pytest.mark.promise(35)
+def test_what_is_told_to_come_later_for_36_hours_is_given_up() -> None:
+    post = Post(Receiver(_told_to_wait))
+
+    result = post.deliver(message(sent_at=post.now - timedelta(hours=37)))
+
+    assert result.counts == {"failed": 1}
+    assert [delivery.status for delivery in post.ledger] == [Status.FAILED]
+    assert len(post.sqs.buried) == 1

@@ -34,8 +34,7 @@ def watch(keys: tuple[str, ...], labels: tuple[str, ...], file: TextIO | None, a
     told = _labels(labels)
     deployment = find()
     wanted = _checked(deployment.watches, _lines(keys, file))
-    wall = datetime.now(UTC)
-    results = [{"key": str(key), "new": deployment.watches.watch(key, told, wall)} for key in wanted]
+    results = [{"key": str(key), "new": deployment.watches.watch(key, told, datetime.now(UTC))} for key in wanted]
     if as_json:
         print_json(results)
         return

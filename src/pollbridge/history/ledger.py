@@ -103,9 +103,14 @@ class Ledger:
                 return delivery_of(race.item)
             raise Claimed from None
 
-    def finish(self, delivery: Delivery, status: Status, attempt: Attempt, next_attempt_at: datetime | None) -> None:
-        """Write down what an attempt came to, and let go of the claim. Raises LostRace on a finished delivery."""
-        attempts = [*delivery.attempts, attempt]
+    def finish(
+        self, delivery: Delivery, status: Status, attempt: Attempt | None, next_attempt_at: datetime | None
+    ) -> None:
+        """Write down what an attempt came to (None: it was none), and let go of the claim.
+
+        Raises LostRace on a finished delivery.
+        """
+        attempts = [*delivery.attempts, attempt] if attempt else delivery.attempts
         set_: dict[str, Any] = {
             "status": {"S": status},
             "attempts": {"S": json.dumps([attempt.model_dump() for attempt in attempts], separators=(",", ":"))},

@@ -106,6 +106,8 @@ def _start_emulator(place: Place, state: State) -> None:
         "MINISTACK_HOST": "127.0.0.1",
         "TMPDIR": str(place.folder / "tmp"),
         "LOG_LEVEL": "WARNING",
+        # IAM is enforced: whatever a function may not do in AWS fails here too.
+        "AUTH": "true",
     }
     state.processes["emulator"] = start(place, "emulator", [str(_emulator(place))], environment)
     state.ports["emulator"] = port

@@ -15,6 +15,8 @@ from pollbridge.model.instant import iso
 from pollbridge.notifying.notice import DeliveryError, Notice, Notifier
 from pollbridge.notifying.retries import ELSEWHERE, OLDEST, wait
 
+TOO_MANY_REQUESTS = 429
+
 NO_TIME = 15.0
 """Seconds: with less than this left of the invocation no attempt is begun."""
 
@@ -106,6 +108,12 @@ class Deliveries:
 
     def _failed(self, message: Mapping[str, Any], delivery: Delivery, attempt: Attempt, error: DeliveryError) -> str:
         pause = None if error.permanent else wait(len(delivery.attempts) + 1, error.retry_after)
+        if error.code == TOO_MANY_REQUESTS and pause:
+            # Being told to come later exhausts nothing; the message's age bounds it.
+            if not self._too_old(message):
+                self.ledger.finish(delivery, Status.PENDING, None, self.now() + pause)
+                return self._put_off(message, pause)
+            pause = None
         if error.maybe_sent and not self.notifier.receiver_deduplicates:
             self.ledger.finish(delivery, Status.MAYBE_SENT, attempt, None)
             return "maybe_sent"
@@ -118,11 +126,14 @@ class Deliveries:
         return "retried"
 
     def _later(self, message: Mapping[str, Any], pause: timedelta) -> str:
-        sent_at = int(message["attributes"]["SentTimestamp"]) / 1000
-        if self.now().timestamp() - sent_at > OLDEST.total_seconds():
+        if self._too_old(message):
             self.queue.bury(message, "put off for too long")
             return "failed"
         return self._put_off(message, pause)
+
+    def _too_old(self, message: Mapping[str, Any]) -> bool:
+        sent_at = int(message["attributes"]["SentTimestamp"]) / 1000
+        return self.now().timestamp() - sent_at > OLDEST.total_seconds()
 
     def _put_off(self, message: Mapping[str, Any], pause: timedelta) -> str:
         self.queue.put_off(message, pause)
