@@ -224,9 +224,7 @@ def test_everything_at_once_is_told_at_once() -> None:
 CLOCKS = ("created_at", "started_at", "updated_at", "finished_at")
 
 
-@given(
-    st.fixed_dictionaries(dict.fromkeys(CLOCKS, TIMES)), st.fixed_dictionaries(dict.fromkeys(CLOCKS, TIMES))
-)
+@given(st.fixed_dictionaries(dict.fromkeys(CLOCKS, TIMES)), st.fixed_dictionaries(dict.fromkeys(CLOCKS, TIMES)))
 def test_timestamps_alone_are_no_change(before: dict[str, Any], after: dict[str, Any]) -> None:
     assert why(snapshot(**before), snapshot(**after)) == []
 
