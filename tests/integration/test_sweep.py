@@ -388,12 +388,22 @@ def _enough_for(bench: Bench, jobs: int) -> Any:
 def test_what_a_failed_write_would_have_said_is_said_later(bench: Bench) -> None:
     bench.watch(KEY, oration_body())
     bench.aws.plan = lambda call: Fault(throttle()) if call.operation == "transact_write_items" else None
-    assert bench.tick().outcome == Outcome.UNFINISHED
+    assert bench.tick().outcome == Outcome.COMPLETED
+    assert bench.head(KEY).poll_error.startswith("the answer could not be recorded")
 
     bench.aws.plan = lambda _: None
     bench.tick()
 
     assert len(bench.history(KEY)) == 1
+
+
+def test_a_table_that_takes_nothing_keeps_the_tick_open(bench: Bench) -> None:
+    bench.watch(KEY, oration_body())
+    writes = ("transact_write_items", "put_item")
+    moves = lambda call: call.operation == "update_item" and "due_row" in str(call.arguments)  # noqa: E731
+    bench.aws.plan = lambda call: Fault(throttle()) if call.operation in writes or moves(call) else None
+
+    assert bench.tick().outcome == Outcome.UNFINISHED
 
 
 def test_a_job_whose_name_fits_in_no_request_fails_alone(bench: Bench) -> None:

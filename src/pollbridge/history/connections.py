@@ -9,6 +9,9 @@ from enum import StrEnum
 
 from pollbridge.history.table import HEAD, Item, LostRace, Table, number, setting, text
 from pollbridge.model.instant import from_minute, read_iso, sortable
+from pollbridge.model.job import JobKey
+
+_ROUND = ("round_tick", "round_start", "cursor")
 
 
 class Refusal(StrEnum):
@@ -27,6 +30,23 @@ class NotBegun(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Round:
+    """A tick whose jobs one sweep could not finish: they are looked at in the order of their keys, sweep by sweep."""
+
+    tick: int
+    start: JobKey
+    """The key it began with: when the cursor comes round to it, the tick is completed."""
+    cursor: JobKey
+    """The first key that was not looked at."""
+
+    def looked_at(self, key: JobKey) -> bool:
+        """Whether the key lies between start and cursor, going round behind the last one."""
+        if self.start <= self.cursor:
+            return self.start <= key < self.cursor
+        return key >= self.start or key < self.cursor
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionHead:
     """A connection as it stands now; minutes are counted since 1970."""
 
@@ -34,8 +54,8 @@ class ConnectionHead:
     """The last tick that was begun."""
     completed: int | None = None
     """The last tick of which every due job was answered, or its failure stored."""
-    cursor: str | None = None
-    """The job key before which the last, unfinished sweep stopped."""
+    round: Round | None = None
+    """What the last sweep left unfinished."""
     waits_until: datetime | None = None
     """The vendor asked to be left alone until then."""
     died: bool = False
@@ -51,10 +71,17 @@ def connection_of(item: Item) -> ConnectionHead:
     return ConnectionHead(
         tick=number(item, "tick") if "tick" in item else None,
         completed=number(item, "completed_tick") if "completed_tick" in item else None,
-        cursor=text(item, "cursor"),
+        round=_round_of(item),
         waits_until=read_iso(waits) if waits else None,
         died="lease_owner" in item,
     )
+
+
+def _round_of(item: Item) -> Round | None:
+    start, cursor = text(item, "round_start"), text(item, "cursor")
+    if start is None or cursor is None:
+        return None
+    return Round(number(item, "round_tick"), JobKey.parse(start), JobKey.parse(cursor))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +139,36 @@ class Connections:
 
     def complete(self, connection: str, owner: str, tick: int) -> None:
         """Every due job of the minutes up to this tick is done. Raises LostRace if the lease went to another."""
-        self._release(connection, owner, {"completed_tick": {"N": str(tick)}}, ("cursor", "waits_until"))
+        self._release(connection, owner, {"completed_tick": {"N": str(tick)}}, (*_ROUND, "waits_until"))
 
-    def stop(self, connection: str, owner: str, *, cursor: str | None, waits_until: datetime | None) -> None:
-        """Give the lease back with work left: the next sweep goes round from the cursor. Raises LostRace."""
-        set_ = {}
-        if cursor:
-            set_["cursor"] = {"S": cursor}
+    def stop(
+        self,
+        connection: str,
+        owner: str,
+        *,
+        completed: int | None,
+        round_: Round | None,
+        waits_until: datetime | None,
+    ) -> None:
+        """Give the lease back with work left, for the next sweep to go on with the round. Raises LostRace.
+
+        `completed` is the last tick that was completed all the same.
+        """
+        set_: Item = {}
+        remove: list[str] = []
+        if completed is not None:
+            set_["completed_tick"] = {"N": str(completed)}
+        if round_:
+            set_["round_tick"] = {"N": str(round_.tick)}
+            set_["round_start"] = {"S": str(round_.start)}
+            set_["cursor"] = {"S": str(round_.cursor)}
+        else:
+            remove += _ROUND
         if waits_until:
             set_["waits_until"] = {"S": sortable(waits_until)}
-        self._release(connection, owner, set_, ())
+        else:
+            remove.append("waits_until")
+        self._release(connection, owner, set_, tuple(remove))
 
     def _release(self, connection: str, owner: str, set_: Item, remove: tuple[str, ...]) -> None:
         self.table.update(

@@ -18,7 +18,7 @@ from typing import Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pollbridge.config import Connection
-from pollbridge.history.connections import ConnectionHead, Connections, NotBegun
+from pollbridge.history.connections import ConnectionHead, Connections, NotBegun, Round
 from pollbridge.history.entries import Entries, Observation
 from pollbridge.history.heads import DueJob, Head, Heads
 from pollbridge.history.table import LostRace
@@ -41,6 +41,10 @@ class Fetch(Protocol):
     """Sends one request. Raises PollError."""
 
     async def __call__(self, request: Request, headers: dict[str, str], now: datetime) -> bytes: ...
+
+
+class NotRecorded(PollError):
+    """The vendor answered, and the table did not take it."""
 
 
 class Outcome(StrEnum):
@@ -99,20 +103,29 @@ class Sweep:
             return report
         if head.waits_until and head.waits_until > clock():
             report.outcome = Outcome.WAITING
-            await self._stop(report, owner, head.cursor, head.waits_until)
+            await self._stop(report, owner, head.completed, head.round, head.waits_until)
             return report
         round_ = _Round(self, head, minute, fetch, clock, time_left, report)
         await round_.poll()
-        if round_.unanswered:
+        if round_.finished:
+            await self._give_back(report, partial(self.connections.complete, self.name, owner, minute))
+        else:
             waits_until = None if round_.wait is None else clock() + round_.wait
             report.outcome = Outcome.THROTTLED if waits_until else Outcome.UNFINISHED
-            await self._stop(report, owner, round_.cursor, waits_until)
-        else:
-            await self._give_back(report, partial(self.connections.complete, self.name, owner, minute))
+            await self._stop(report, owner, *round_.left(), waits_until)
         return report
 
-    async def _stop(self, report: Report, owner: str, cursor: str | None, waits_until: datetime | None) -> None:
-        stop = partial(self.connections.stop, self.name, owner, cursor=cursor, waits_until=waits_until)
+    async def _stop(
+        self,
+        report: Report,
+        owner: str,
+        completed: int | None,
+        round_: Round | None,
+        waits_until: datetime | None,
+    ) -> None:
+        stop = partial(
+            self.connections.stop, self.name, owner, completed=completed, round_=round_, waits_until=waits_until
+        )
         await self._give_back(report, stop)
 
     async def _give_back(self, report: Report, release: Callable[[], None]) -> None:
@@ -134,51 +147,83 @@ class _Round:
     clock: Clock
     time_left: Callable[[], float]
     report: Report
-    unanswered: bool = False
-    """Some due job was neither answered nor its failure stored: the tick stays open."""
-    cursor: str | None = None
-    """The first job there was no time for; never one that failed, or it would come first for ever."""
+    order: list[DueJob] = field(default_factory=list)
+    stopped: int | None = None
+    """The place in the order from which on nothing was looked at."""
+    dropped: bool = False
+    """Somewhere before that, an answer was neither recorded nor its failure stored: the tick stays open."""
     wait: timedelta | None = None
     secrets: dict[str, asyncio.Task[dict[str, str]]] = field(default_factory=dict)
 
+    @property
+    def finished(self) -> bool:
+        return self.stopped is None and not self.dropped
+
     async def poll(self) -> None:
-        due = await asyncio.to_thread(self._due)
-        self.report.counts["due"] = len(due)
-        jobs = iter(due)
-        workers = min(len(due), self.sweep.connection.concurrency)
+        self.order = await asyncio.to_thread(self._due)
+        self.report.counts["due"] = len(self.order)
+        jobs = enumerate(self.order)
+        workers = min(len(self.order), self.sweep.connection.concurrency)
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
                 group.create_task(self._work(jobs))
 
     def _due(self) -> list[DueJob]:
-        slots = slots_due(self.sweep.name, self.head.completed, self.minute)
-        jobs = {job.key: job for job in self.sweep.heads.due(slots)}
-        ordered = sorted(jobs.values(), key=lambda job: job.key)
-        cursor = JobKey.parse(self.head.cursor) if self.head.cursor else None
-        start = next((n for n, job in enumerate(ordered) if cursor and job.key >= cursor), 0)
-        if self.head.died and ordered:
-            # It may have died of a job: go round from another one each time. Not from the minute itself: while
-            # the lease of the dead runs out, only every other minute is swept.
-            start = zlib.crc32(str(self.minute).encode()) % len(ordered)
-        return ordered[start:] + ordered[:start]
+        """The due jobs in the order they are looked at: what is left of the last round first."""
+        name, last = self.sweep.name, self.head.round
+        if last is None:
+            jobs = {job.key: job for job in self.sweep.heads.due(slots_due(name, self.head.completed, self.minute))}
+            order = sorted(jobs.values(), key=lambda job: job.key)
+            # After a death, begin with another job each time: it may have died of one. Not with the minute itself:
+            # while the lease of the dead runs out, only every other minute is swept.
+            start = zlib.crc32(str(self.minute).encode()) % len(order) if self.head.died and order else 0
+            return order[start:] + order[:start]
+        old = {job.key: job for job in self.sweep.heads.due(slots_due(name, self.head.completed, last.tick))}
+        new = {job.key: job for job in self.sweep.heads.due(slots_due(name, last.tick, self.minute))}
+        # What the round has looked at already is due again only if one of the minutes since then says so.
+        jobs = {key: job for key, job in old.items() if not last.looked_at(key)} | new
+        order = sorted(jobs.values(), key=lambda job: job.key)
+        start = next((n for n, job in enumerate(order) if job.key >= last.cursor), 0)
+        return order[start:] + order[:start]
 
-    async def _work(self, jobs: Iterator[DueJob]) -> None:
-        for job in jobs:
+    def left(self) -> tuple[int | None, Round | None]:
+        """What the sweep leaves: the tick it completed in spite of all, and the round to go on with."""
+        last = self.head.round
+        if self.stopped is None or self.stopped == len(self.order):
+            return self.head.completed, None
+        cursor = self.order[self.stopped].key
+        if self.dropped:
+            # From where it stopped, so that all get their turn; but nothing counts as looked at.
+            return self.head.completed, Round(self.minute, cursor, cursor)
+        if last is None:
+            return self.head.completed, Round(self.minute, self.order[0].key, cursor)
+        if last.looked_at(cursor):
+            # Once round: this sweep's own minute has been looked at from the old cursor on.
+            return last.tick, Round(self.minute, last.cursor, cursor)
+        return self.head.completed, Round(last.tick, last.start, cursor)
+
+    async def _work(self, jobs: Iterator[tuple[int, DueJob]]) -> None:
+        for place, job in jobs:
             if self.wait is not None or self.time_left() <= 0:
-                self.unanswered, self.cursor = True, self.cursor or str(job.key)
+                self._stop_at(place)
                 return
             try:
                 snapshot, observation = await self._ask(job)
             except Throttled as error:
                 self.wait = max(error.wait, self.wait or error.wait)
                 self.report.errors[str(error)] += 1
-                self.unanswered = True
+                # Begin with it next time; but one that is always throttled must not stand before all others.
+                self._stop_at(place or 1)
+                self.dropped = self.dropped or not place
             except PollError as error:
                 self.report.counts["failed"] += 1
                 self.report.errors[str(error)] += 1
                 await self._stored(self._failed, job, error)
             else:
                 await self._answered(job, snapshot, observation)
+
+    def _stop_at(self, place: int) -> None:
+        self.stopped = place if self.stopped is None else min(self.stopped, place)
 
     async def _ask(self, job: DueJob) -> tuple[Snapshot | None, Observation]:
         """The snapshot, None when the body is the one that was recorded last. Raises PollError."""
@@ -229,12 +274,15 @@ class _Round:
             self.report.counts[await asyncio.to_thread(write, job, *facts)] += 1
         except LostRace:
             self.report.counts["raced"] += 1
-            self.unanswered = True
+            self.dropped = True
         except Exception as error:  # noqa: BLE001 - one job never harms the others
-            # The tick stays open, so the job is looked at again; the others need not wait for it.
             self.report.counts["not_stored"] += 1
             self.report.errors[f"{job.key}: {_code(error)}"] += 1
-            self.unanswered = True
+            if write == self._failed:
+                self.dropped = True
+                return
+            # An answer that can't be recorded is a failure of its poll: the job backs off, the tick need not wait.
+            await self._stored(self._failed, job, NotRecorded(f"the answer could not be recorded: {_code(error)}"))
 
     def _slot(self, job: DueJob, state: State | None, observation: Observation) -> Slot | None:
         policy = self.sweep.connection.cadence
