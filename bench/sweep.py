@@ -88,7 +88,7 @@ def main() -> None:
         base_url="http://127.0.0.1",
         secret="s",
         allow_private=True,
-        limits=Limits(concurrency=CONCURRENCY),
+        limits=Limits(per_second=1e6, per_minute=1e6, concurrency=CONCURRENCY),
     )
     sweep = Sweep(
         "oration",

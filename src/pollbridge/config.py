@@ -28,7 +28,7 @@ from pydantic import (
 
 from pollbridge.model.change import Reason
 from pollbridge.model.job import State
-from pollbridge.vendors import VENDORS
+from pollbridge.vendors import VENDORS, answer
 from pollbridge.vendors.answer import Vendor
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
@@ -124,8 +124,14 @@ class Connection(Section):
         return VENDORS[self.type]
 
     @property
-    def concurrency(self) -> int:
-        return self.limits.concurrency or self.vendor.limits.concurrency
+    def pace(self) -> answer.Limits:
+        """How hard the vendor may be asked: as configured, else as the vendor's own limits say."""
+        theirs, ours = self.vendor.limits, self.limits
+        return answer.Limits(
+            per_second=ours.per_second or theirs.per_second,
+            per_minute=ours.per_minute or theirs.per_minute,
+            concurrency=ours.concurrency or theirs.concurrency,
+        )
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -168,11 +168,11 @@ def test_scale_lists_pages_or_a_bare_array(vendors: Vendors) -> None:
         vendors.script(f"scale/job/p/{number}", {})
 
     first = vendors.listed("/scale/v1/projects/p/jobs?page_size=2", "scale")
-    path = f"/scale/v1/projects/p/jobs?page_size=2&continuation_token={first['continuation_token']}"
+    path = f"/scale/v1/projects/p/jobs?page_size=2&continuation_token={first['next_token']}"
     rest = vendors.listed(path, "scale")
     vendors.put("/_control/lists/scale", json={"shape": "array"})
 
-    assert ([len(first["items"]), len(rest["items"])], rest["continuation_token"]) == ([2, 1], None)
+    assert ([len(first["items"]), len(rest["items"])], rest["next_token"]) == ([2, 1], None)
     assert len(vendors.listed("/scale/v1/projects/p/jobs", "scale")) == 3
 
 

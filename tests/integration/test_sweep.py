@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pollbridge.config import Cadence, Connection, Limits
+from pollbridge.config import Cadence, Connection
 from pollbridge.history.connections import Refusal
 from pollbridge.history.table import Table
 from pollbridge.model.instant import MINUTE, read_iso
@@ -25,7 +25,7 @@ from pollbridge.polling.sweep import Outcome
 from pollbridge.secrets import UnusableSecret
 from pollbridge.vendors.answer import Request
 from tests.kit.faults import Crash, Fault, lost, throttle
-from tests.kit.sweeping import START, Bench, in_memory, oration_body, oration_key
+from tests.kit.sweeping import START, UNLIMITED, Bench, in_memory, oration_body, oration_key
 
 KEY = oration_key()
 
@@ -46,7 +46,7 @@ def watch(bench: Bench, names: str, **more: Any) -> None:
 
 
 def one_by_one(bench: Bench) -> None:
-    bench.connection = bench.connection.model_copy(update={"limits": Limits(concurrency=1)})
+    bench.connection = bench.connection.model_copy(update={"limits": UNLIMITED.model_copy(update={"concurrency": 1})})
 
 
 @pytest.mark.promise(4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from pollbridge.history.heads import DueJob
 from pollbridge.history.table import LostRace
 from pollbridge.model.instant import epoch_minute
 from pollbridge.model.job import JobKey
+from pollbridge.polling.limits import Pace
 from pollbridge.polling.sweep import Report, _Round
 from tests.kit.sweeping import Bench, oration_body
 
@@ -60,6 +62,7 @@ def recording(
         lambda: bench.now,
         bench.time_left,
         Report("oration", asked_at),
+        Pace.after(None, bench.connection.pace, lambda: bench.now, asyncio.sleep),
     )
     kind = bench.connection.vendor.kinds[key.kind]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pollbridge.config import Connection
+from pollbridge.config import Connection, Limits
 from pollbridge.history.connections import Connections
 from pollbridge.history.entries import Entries, Entry
 from pollbridge.history.heads import Head, Heads
@@ -22,6 +22,8 @@ from tests.kit.faults import Faulty
 from tests.kit.memory import Memory
 
 START = datetime(2026, 6, 8, 12, 0, tzinfo=UTC)
+
+UNLIMITED = Limits(per_second=1e6, per_minute=1e6)
 
 Answer = dict[str, Any] | bytes | BaseException
 
@@ -45,7 +47,9 @@ class Bench:
     time_left: Callable[[], float] = lambda: 100.0
     headers: Callable[[str], dict[str, str]] = lambda _: {"x-api-key": "k"}
     connection: Connection = field(
-        default_factory=lambda: Connection(type="oration", base_url="https://oration.test", secret="s")
+        default_factory=lambda: Connection(
+            type="oration", base_url="https://oration.test", secret="s", limits=UNLIMITED
+        )
     )
 
     def __post_init__(self) -> None:

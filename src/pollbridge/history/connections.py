@@ -11,8 +11,6 @@ from pollbridge.history.table import HEAD, Item, LostRace, Table, number, settin
 from pollbridge.model.instant import from_minute, read_iso, sortable
 from pollbridge.model.job import JobKey
 
-_ROUND = ("round_tick", "round_start", "cursor")
-
 
 class Refusal(StrEnum):
     """Why a sweep did not begin."""
@@ -47,6 +45,14 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """How many requests the last sweep sent, as far as the next one has to know, and when it sent the last."""
+
+    count: int
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionHead:
     """A connection as it stands now; minutes are counted since 1970."""
 
@@ -58,6 +64,8 @@ class ConnectionHead:
     """What the last sweep left unfinished."""
     waits_until: datetime | None = None
     """The vendor asked to be left alone until then."""
+    sent: Sent | None = None
+    """The last requests, for the limits that go over more than one sweep."""
     died: bool = False
     """The last sweep never gave its lease back."""
 
@@ -67,12 +75,13 @@ def connection_pk(connection: str) -> str:
 
 
 def connection_of(item: Item) -> ConnectionHead:
-    waits = text(item, "waits_until")
+    waits, sent_at = text(item, "waits_until"), text(item, "sent_at")
     return ConnectionHead(
         tick=number(item, "tick") if "tick" in item else None,
         completed=number(item, "completed_tick") if "completed_tick" in item else None,
         round=_round_of(item),
         waits_until=read_iso(waits) if waits else None,
+        sent=Sent(number(item, "sent"), read_iso(sent_at)) if sent_at else None,
         died="lease_owner" in item,
     )
 
@@ -137,47 +146,38 @@ class Connections:
         except LostRace:
             return
 
-    def complete(self, connection: str, owner: str, tick: int) -> None:
-        """Every due job of the minutes up to this tick is done. Raises LostRace if the lease went to another."""
-        self._release(connection, owner, {"completed_tick": {"N": str(tick)}}, (*_ROUND, "waits_until"))
-
-    def stop(
+    def give_back(
         self,
         connection: str,
         owner: str,
         *,
         completed: int | None,
-        round_: Round | None,
-        waits_until: datetime | None,
+        round_: Round | None = None,
+        waits_until: datetime | None = None,
+        sent: Sent | None = None,
     ) -> None:
-        """Give the lease back with work left, for the next sweep to go on with the round. Raises LostRace.
+        """Give the lease back and say how far the sweep came. Raises LostRace if the lease went to another.
 
-        `completed` is the last tick that was completed all the same.
+        `completed` is the last tick of which every due job is done, `round_` what the next sweep goes on with.
         """
-        set_: Item = {}
-        remove: list[str] = []
-        if completed is not None:
-            set_["completed_tick"] = {"N": str(completed)}
-        if round_:
-            set_["round_tick"] = {"N": str(round_.tick)}
-            set_["round_start"] = {"S": str(round_.start)}
-            set_["cursor"] = {"S": str(round_.cursor)}
-        else:
-            remove += _ROUND
-        if waits_until:
-            set_["waits_until"] = {"S": sortable(waits_until)}
-        else:
-            remove.append("waits_until")
-        self._release(connection, owner, set_, tuple(remove))
-
-    def _release(self, connection: str, owner: str, set_: Item, remove: tuple[str, ...]) -> None:
+        told: dict[str, dict[str, str] | None] = {
+            "completed_tick": None if completed is None else {"N": str(completed)},
+            "round_tick": {"N": str(round_.tick)} if round_ else None,
+            "round_start": {"S": str(round_.start)} if round_ else None,
+            "cursor": {"S": str(round_.cursor)} if round_ else None,
+            "waits_until": {"S": sortable(waits_until)} if waits_until else None,
+            "sent": {"N": str(sent.count)} if sent else None,
+            "sent_at": {"S": sortable(sent.last_at)} if sent else None,
+            "lease_owner": None,
+            "lease_until": None,
+        }
         self.table.update(
             setting(
                 connection_pk(connection),
                 HEAD,
                 when="lease_owner = :owner",
-                set_=set_,
-                remove=("lease_owner", "lease_until", *remove),
+                set_={name: value for name, value in told.items() if value},
+                remove=[name for name, value in told.items() if not value],
                 values={":owner": {"S": owner}},
             )
         )

@@ -160,8 +160,13 @@ async def scale_list(request: web.Request) -> web.Response:
     jobs = world.jobs("scale/job", request.match_info["scope"])
     if world.scale_list == "array":
         return web.json_response(jobs)
-    more = str(start + size) if start + size < len(jobs) else None
-    return web.json_response({"items": jobs[start : start + size], "continuation_token": more})
+    told = {
+        "items": jobs[start : start + size],
+        "total_count": len(jobs),
+        "next_token": str(start + size) if start + size < len(jobs) else None,
+        "prev_token": str(max(start - size, 0)) if start else None,
+    }
+    return web.json_response(told)
 
 
 async def mintlify_list(request: web.Request) -> web.Response:

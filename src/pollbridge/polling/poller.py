@@ -44,7 +44,7 @@ class Poller:
                 Connections(table),
                 lambda secret: secrets.headers(store.read(secret)),
             ),
-            lambda: VendorClient(connection.base_url, connection.concurrency, _tls()),
+            lambda: VendorClient(connection.base_url, connection.pace.concurrency, _tls()),
         )
 
     async def sweep(self, event: Mapping[str, Any], time_left: Callable[[], float]) -> Report:

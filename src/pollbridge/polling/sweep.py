@@ -28,6 +28,7 @@ from pollbridge.model.change import Fingerprint, detect
 from pollbridge.model.instant import epoch_minute, read_iso
 from pollbridge.model.job import JobKey, Snapshot, State
 from pollbridge.polling.client import BadAnswer, NoCredentials, PollError, Throttled
+from pollbridge.polling.limits import Pace, Pause
 from pollbridge.secrets import UnusableSecret
 from pollbridge.vendors.answer import Kind, NoAnswer, Request
 
@@ -91,6 +92,7 @@ class Sweep:
     connections: Connections
     headers: Callable[[str], dict[str, str]]
     """The request headers that a secret of that name holds. Raises UnusableSecret."""
+    pause: Pause = asyncio.sleep
 
     async def run(self, tick: datetime, fetch: Fetch, clock: Clock, time_left: Callable[[], float]) -> Report:
         """Sweep for a tick. `time_left` is in seconds; the sweep stops in time and says where it stopped."""
@@ -101,39 +103,28 @@ class Sweep:
         except NotBegun as refused:
             report.outcome = Outcome(refused.refusal)
             return report
+        give_back = partial(self.connections.give_back, self.name, owner)
         if head.waits_until and head.waits_until > clock():
             report.outcome = Outcome.WAITING
-            await self._stop(report, owner, head.completed, head.round, head.waits_until)
-            return report
-        round_ = _Round(self, head, minute, fetch, clock, time_left, report)
+            left = partial(give_back, waits_until=head.waits_until, round_=head.round, sent=head.sent)
+            return await _given_back(report, partial(left, completed=head.completed))
+        pace = Pace.after(head.sent, self.connection.pace, clock, self.pause)
+        round_ = _Round(self, head, minute, fetch, clock, time_left, report, pace)
         await round_.poll()
-        if round_.finished:
-            await self._give_back(report, partial(self.connections.complete, self.name, owner, minute))
-        else:
-            waits_until = None if round_.wait is None else clock() + round_.wait
-            report.outcome = Outcome.THROTTLED if waits_until else Outcome.UNFINISHED
-            await self._stop(report, owner, *round_.left(), waits_until)
-        return report
+        completed, left_over = round_.left()
+        report.outcome = round_.outcome
+        waits_until = None if round_.wait is None else clock() + round_.wait
+        left = partial(give_back, completed=completed, round_=left_over, waits_until=waits_until, sent=pace.told())
+        return await _given_back(report, left)
 
-    async def _stop(
-        self,
-        report: Report,
-        owner: str,
-        completed: int | None,
-        round_: Round | None,
-        waits_until: datetime | None,
-    ) -> None:
-        stop = partial(
-            self.connections.stop, self.name, owner, completed=completed, round_=round_, waits_until=waits_until
-        )
-        await self._give_back(report, stop)
 
-    async def _give_back(self, report: Report, release: Callable[[], None]) -> None:
-        try:
-            await asyncio.to_thread(release)
-        except LostRace:
-            # The lease ran out and another sweep took over: what was recorded stands, the tick is theirs.
-            report.outcome = Outcome.OVERTAKEN
+async def _given_back(report: Report, give_back: Callable[[], None]) -> Report:
+    try:
+        await asyncio.to_thread(give_back)
+    except LostRace:
+        # The lease ran out and another sweep took over: what was recorded stands, the tick is theirs.
+        report.outcome = Outcome.OVERTAKEN
+    return report
 
 
 @dataclass(slots=True)
@@ -147,6 +138,7 @@ class _Round:
     clock: Clock
     time_left: Callable[[], float]
     report: Report
+    pace: Pace
     order: list[DueJob] = field(default_factory=list)
     stopped: int | None = None
     """The place in the order from which on nothing was looked at."""
@@ -156,14 +148,16 @@ class _Round:
     secrets: dict[str, asyncio.Task[dict[str, str]]] = field(default_factory=dict)
 
     @property
-    def finished(self) -> bool:
-        return self.stopped is None and not self.dropped
+    def outcome(self) -> Outcome:
+        if self.wait is not None:
+            return Outcome.THROTTLED
+        return Outcome.COMPLETED if self.stopped is None and not self.dropped else Outcome.UNFINISHED
 
     async def poll(self) -> None:
         self.order = await asyncio.to_thread(self._due)
         self.report.counts["due"] = len(self.order)
         jobs = enumerate(self.order)
-        workers = min(len(self.order), self.sweep.connection.concurrency)
+        workers = min(len(self.order), self.sweep.connection.pace.concurrency)
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
                 group.create_task(self._work(jobs))
@@ -189,6 +183,8 @@ class _Round:
     def left(self) -> tuple[int | None, Round | None]:
         """What the sweep leaves: the tick it completed in spite of all, and the round to go on with."""
         last = self.head.round
+        if self.outcome is Outcome.COMPLETED:
+            return self.minute, None
         if self.stopped is None or self.stopped == len(self.order):
             return self.head.completed, None
         cursor = self.order[self.stopped].key
@@ -204,7 +200,7 @@ class _Round:
 
     async def _work(self, jobs: Iterator[tuple[int, DueJob]]) -> None:
         for place, job in jobs:
-            if self.wait is not None or self.time_left() <= 0:
+            if not await self._may_ask():
                 self._stop_at(place)
                 return
             try:
@@ -221,6 +217,12 @@ class _Round:
                 await self._stored(self._failed, job, error)
             else:
                 await self._answered(job, snapshot, observation)
+
+    async def _may_ask(self) -> bool:
+        time_left = self.time_left()
+        if self.wait is not None or time_left <= 0:
+            return False
+        return await self.pace.admit(time_left) and self.wait is None
 
     def _stop_at(self, place: int) -> None:
         self.stopped = place if self.stopped is None else min(self.stopped, place)

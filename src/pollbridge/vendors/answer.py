@@ -30,6 +30,7 @@ class Request:
     path: str
     headers: Mapping[str, str]
     method: str = "GET"
+    body: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,43 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed(Seen):
+    """One entry of a list. `body` is the entry as JSON, personal data and all, to be recorded like any answer."""
+
+    body: bytes
+
+    @property
+    def updated_at(self) -> str | None:
+        """When the vendor says the job last changed; as the vendor wrote it where it can't be read."""
+        return self.snapshot.updated_at
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one answer of a list says: its jobs in the vendor's order, and how to ask for the rest."""
+
+    jobs: tuple[Listed, ...]
+    next: str | None
+    """The token of the next page, None after the last. A vendor may repeat itself: what it says is not second-guessed."""
+    unreadable: int = 0
+    """Entries passed over because they are no job with an id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """How a vendor lists the jobs of a scope, page by page. Pure: no I/O, no clock."""
+
+    request: Callable[[str, str | None], Request]
+    """For a scope and the token that the page before it gave; None for the first page."""
+    parse: Callable[[bytes, str | None], Page]
+    """Reads the page that was asked for with that token. Raises NoAnswer if the body is no list."""
+    by_update: bool = False
+    """Whether the jobs that changed last come first."""
+    whole: bool = False
+    """Whether an entry says all that the job's own answer does, and so counts as its poll."""
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of job of a vendor. Pure: no I/O, no clock."""
 
@@ -60,6 +98,8 @@ class Kind:
     """One spelling for the ids and scopes that the vendor treats as equal."""
     version: int = 1
     """Raised when `parse` reads more out of the same bytes, so that unchanged bodies are read again."""
+    listing: Listing | None = None
+    """None where the vendor lists no jobs of this kind."""
 
     def key(self, key: JobKey) -> JobKey:
         """The key with scope and id in their one spelling."""
@@ -99,9 +139,14 @@ def read(model: type[A], body: bytes) -> A:
     try:
         return model.model_validate_json(_whole(body))
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise NoAnswer(f"{where}: {first['msg']}" if where else first["msg"]) from None
+        raise no_answer(error) from None
+
+
+def no_answer(error: ValidationError) -> NoAnswer:
+    """The first thing that is wrong, in one line that shows none of the body."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(str(step) for step in first["loc"])
+    return NoAnswer(f"{where}: {first['msg']}" if where else first["msg"])
 
 
 def _whole(body: bytes) -> bytes:

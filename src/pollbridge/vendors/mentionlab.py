@@ -1,5 +1,7 @@
 """MentionLab: https://docs.mentionlab.io (jobs, and the executions they are made of)."""
 
+from typing import Annotated, Any
+
 from pydantic import Field
 
 from pollbridge.model.job import Count, JobKey, Progress, Snapshot, State
@@ -8,7 +10,10 @@ from pollbridge.vendors.answer import (
     Identifier,
     Kind,
     Limits,
+    Listing,
     Moment,
+    Object,
+    Page,
     Request,
     Seen,
     Status,
@@ -19,6 +24,7 @@ from pollbridge.vendors.answer import (
     segment,
     states,
 )
+from pollbridge.vendors.listing import page_of, read_list
 
 # https://docs.mentionlab.io/api-reference/jobs/get-a-job-by-id
 JOB_STATES = {
@@ -72,6 +78,16 @@ class ExecutionAnswer(Answer):
     created_at: Moment = Field(None, alias="createdAt")
 
 
+class PageAnswer(Answer):
+    current: Count = Field(None, alias="currentPage")
+    total: Count = Field(None, alias="totalPages")
+
+
+class ListAnswer(Answer):
+    page: Annotated[PageAnswer | None, Object] = None
+    results: list[Any]
+
+
 def request_job(key: JobKey) -> Request:
     return Request(f"/api/jobs/{segment(key.id)}", {"x-project-id": key.scope})
 
@@ -79,6 +95,16 @@ def request_job(key: JobKey) -> Request:
 def request_execution(key: JobKey) -> Request:
     # With `v1`, unlike the jobs' path.
     return Request(f"/api/v1/job-executions/{segment(key.id)}", {"x-project-id": key.scope})
+
+
+def request_list(scope: str, page: str | None) -> Request:
+    # https://docs.mentionlab.io/api-reference/jobs/list-jobs: pages from 1, of at most 100
+    return Request(
+        f"/api/jobs/list?limit=100&page={page or 1}",
+        {"x-project-id": scope, "Content-Type": "application/json"},
+        "POST",
+        b'{"sort":[{"field":"updatedAt","direction":"DESC"}]}',
+    )
 
 
 def parse_job(body: bytes) -> Seen:
@@ -108,13 +134,26 @@ def parse_execution(body: bytes) -> Seen:
     )
 
 
+def parse_list(body: bytes, page: str | None) -> Page:
+    answer = read_list(ListAnswer, body)
+    told = answer.page or PageAnswer()
+    current = told.current or int(page or 1)
+    last = not answer.results or (told.total is not None and current >= told.total)
+    return page_of(answer.results, parse_job, None if last else str(current + 1))
+
+
 MENTIONLAB = Vendor(
     name="mentionlab",
     base_url="https://api.mentionlab.io",
     # Two documents disagree; this is the stricter of each (https://docs.mentionlab.io/developers/rate-limits).
     limits=Limits(per_second=10, per_minute=120, concurrency=20),
     kinds={
-        "job": Kind(request_job, parse_job, lower_uuid),
+        "job": Kind(
+            request_job,
+            parse_job,
+            lower_uuid,
+            listing=Listing(request_list, parse_list, by_update=True, whole=True),
+        ),
         "execution": Kind(request_execution, parse_execution, lower_uuid),
     },
     headers=("x-api-key", "x-organisation-id"),

@@ -1,6 +1,6 @@
 """Mintlify: https://mintlify.com/docs/api/agent/get-agent-job (agent jobs, v1 and v2)."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -11,8 +11,10 @@ from pollbridge.vendors.answer import (
     Identifier,
     Kind,
     Limits,
+    Listing,
     Moment,
     Objects,
+    Page,
     Prose,
     Request,
     Seen,
@@ -25,6 +27,7 @@ from pollbridge.vendors.answer import (
     segment,
     states,
 )
+from pollbridge.vendors.listing import page_of, read_list
 
 # v1 has no status: these are its reasons (`haultReason`) once `haulted` is true. All spellings are the vendor's.
 HAULT_REASONS = {
@@ -43,6 +46,10 @@ AGENT_V2_STATES = {
     "failed": State.FAILED,
     "archived": State.ARCHIVED,
 }
+
+
+TAKE = 100
+"""Jobs on a page of the list: the most the vendor gives. Unasked it gives 12."""
 
 
 class TodoAnswer(Answer):
@@ -69,6 +76,10 @@ class AgentV1Answer(Answer):
         return HAULT_REASONS.get(self.reason or "", State.HALTED)
 
 
+class ListAnswer(Answer):
+    sessions: list[Any] = Field(alias="allSessions")
+
+
 class AgentV2Answer(Answer):
     id: Identifier = None
     status: Status = None
@@ -79,6 +90,11 @@ class AgentV2Answer(Answer):
 
 def request_v1(key: JobKey) -> Request:
     return Request(f"/v1/agent/{segment(key.scope)}/job/{segment(key.id)}", {})
+
+
+def request_list_v1(scope: str, skip: str | None) -> Request:
+    # https://www.mintlify.com/docs/api/agent/get-all-jobs
+    return Request(f"/v1/agent/{segment(scope)}/jobs?skip={skip or 0}&take={TAKE}", {})
 
 
 def request_v2(key: JobKey) -> Request:
@@ -101,6 +117,12 @@ def parse_v1(body: bytes) -> Seen:
     )
 
 
+def parse_list_v1(body: bytes, skip: str | None) -> Page:
+    sessions = read_list(ListAnswer, body).sessions
+    # No total and no cursor: a page that is not full is the last.
+    return page_of(sessions, parse_v1, str(int(skip or 0) + TAKE) if len(sessions) >= TAKE else None)
+
+
 def parse_v2(body: bytes) -> Seen:
     job = read(AgentV2Answer, body)
     state = states(AGENT_V2_STATES, job.status)
@@ -121,6 +143,9 @@ MINTLIFY = Vendor(
     base_url="https://api.mintlify.com",
     # No limit is documented for reading; this is ours.
     limits=Limits(per_second=10, per_minute=300, concurrency=20),
-    kinds={"agent-v1": Kind(request_v1, parse_v1), "agent-v2": Kind(request_v2, parse_v2)},
+    kinds={
+        "agent-v1": Kind(request_v1, parse_v1, listing=Listing(request_list_v1, parse_list_v1, whole=True)),
+        "agent-v2": Kind(request_v2, parse_v2),
+    },
     headers=("Authorization",),
 )

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from pollbridge.model.job import Child, Children, Count, JobKey, Progress, Snapshot, State
 from pollbridge.vendors.answer import (
@@ -10,9 +10,11 @@ from pollbridge.vendors.answer import (
     Identifier,
     Kind,
     Limits,
+    Listing,
     Moment,
     Object,
     Objects,
+    Page,
     Prose,
     Request,
     Seen,
@@ -24,6 +26,7 @@ from pollbridge.vendors.answer import (
     segment,
     states,
 )
+from pollbridge.vendors.listing import page_of, read_list
 
 # https://docs.gp.scale.com, "Get Job"
 JOB_STATES = {
@@ -62,8 +65,20 @@ class JobAnswer(Answer):
     completed_at: Moment = None
 
 
+class ListAnswer(Answer):
+    # https://docs.gp.scale.com/reference/dex/jobs/list-jobs has `items` and `next_token`, in a copy that is older than
+    # "Get Job". The other names are guesses: `continuation_token` is what the requests of all the vendor's lists call it.
+    items: list[Any] = Field(validation_alias=AliasChoices("items", "data", "jobs"))
+    next: Identifier = Field(None, validation_alias=AliasChoices("next_token", "continuation_token"))
+
+
 def request_job(key: JobKey) -> Request:
     return Request(f"/v1/projects/{segment(key.scope)}/jobs/{segment(key.id)}", {})
+
+
+def request_list(scope: str, token: str | None) -> Request:
+    rest = f"&continuation_token={segment(token)}" if token else ""
+    return Request(f"/v1/projects/{segment(scope)}/jobs?page_size=100{rest}", {})
 
 
 def parse_job(body: bytes) -> Seen:
@@ -88,11 +103,17 @@ def parse_job(body: bytes) -> Seen:
     )
 
 
+def parse_list(body: bytes, _token: str | None) -> Page:
+    # "PaginatedItems or list of" entities, says a sibling (.../dex/extract/list-extractions).
+    answer = read_list(ListAnswer, body, bare="items")
+    return page_of(answer.items, parse_job, answer.next)
+
+
 SCALE = Vendor(
     name="scale",
     base_url="https://dex.sgp.scale.com",
     # No limit is documented; this is ours.
     limits=Limits(per_second=10, per_minute=300, concurrency=20),
-    kinds={"job": Kind(request_job, parse_job)},
+    kinds={"job": Kind(request_job, parse_job, listing=Listing(request_list, parse_list, whole=True))},
     headers=("x-api-key", "x-selected-account-id"),
 )
