@@ -68,7 +68,7 @@ class Page:
 
     jobs: tuple[Listed, ...]
     next: str | None
-    """The token of the next page, None after the last. A vendor may repeat itself: what it says is not second-guessed."""
+    """The token of the next page, None after the last; as the vendor says, even where it goes in a circle."""
     unreadable: int = 0
     """Entries passed over because they are no job with an id."""
 

@@ -12,12 +12,12 @@ from pollbridge.vendors.answer import A, Listed, NoAnswer, Page, Seen, no_answer
 
 
 def read_list(model: type[A], body: bytes, *, bare: str | None = None) -> A:
-    """The page as the vendor's model, its entries as they came. Raises NoAnswer in one line that shows none of the body.
+    """The page as the vendor's model, its entries as they came. Raises NoAnswer in one line that shows none of it.
 
     `bare` names the field that an array with nothing around it stands for, where a vendor sends one.
     """
     try:
-        # Not by the model itself: it reads 200 levels deep and no text cut within an emoji, be it in a single entry.
+        # pydantic's own parser would refuse the page for one entry nested over 200 deep or cut within an emoji.
         page = json.loads(body.decode())
     except (ValueError, RecursionError):
         raise NoAnswer("not a list in JSON that can be read") from None

@@ -66,8 +66,8 @@ class JobAnswer(Answer):
 
 
 class ListAnswer(Answer):
-    # https://docs.gp.scale.com/reference/dex/jobs/list-jobs has `items` and `next_token`, in a copy that is older than
-    # "Get Job". The other names are guesses: `continuation_token` is what the requests of all the vendor's lists call it.
+    # https://docs.gp.scale.com/reference/dex/jobs/list-jobs has `items` and `next_token`, in a copy that seems older
+    # than that of "Get Job". The other names are guesses; `continuation_token` is what requests call the token.
     items: list[Any] = Field(validation_alias=AliasChoices("items", "data", "jobs"))
     next: Identifier = Field(None, validation_alias=AliasChoices("next_token", "continuation_token"))
 
@@ -104,7 +104,7 @@ def parse_job(body: bytes) -> Seen:
 
 
 def parse_list(body: bytes, _token: str | None) -> Page:
-    # "PaginatedItems or list of" entities, says a sibling (.../dex/extract/list-extractions).
+    # "PaginatedItems or list of" entities, says the page of a sibling, "List Extractions".
     answer = read_list(ListAnswer, body, bare="items")
     return page_of(answer.items, parse_job, answer.next)
 
