@@ -1,0 +1,159 @@
+"""The kit's table in memory with real indexes, for very many jobs. It counts what DynamoDB would charge for.
+
+`tests/integration/test_indexed_table.py` holds it to the contract of the other tables.
+"""
+
+# ruff: noqa: N803 - the parameters are boto3's
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from math import ceil
+from typing import Any
+
+from pollbridge.history.table import Item
+from tests.kit.memory import Memory, _holds, _place
+from tests.kit.table import KEYS
+
+CARRIED = {
+    "due": ("due_row",),
+    "by_state": ("snapshot", "version", "labels", "due_slot", "lost", "observed_at"),
+    "timeline": ("event", "event_id", "detail_type"),
+    "unpublished": (),
+}
+"""What the stack's indexes hold beside their own keys and the table's."""
+
+PAGE = 1024 * 1024
+READ_UNIT = 4 * 1024
+WRITE_UNIT = 1024
+"""Bytes of a page and of a unit: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html"""
+
+Place = tuple[str, str]
+
+
+class Indexed(Memory):
+    """A table that goes straight to the partition a query names. Attribute values are shared, never written to.
+
+    `spent` counts pages read, items written, and units. A read costs half a unit per 4 KB, a consistent one a whole.
+    A write costs a unit per KB of the item, two in a transaction, and the same again, once, for each index whose
+    row of the item it changes; twice where it moves the row to another key.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.partitions: dict[str | None, dict[str, dict[Place, Item]]] = {
+            index: defaultdict(dict) for index in (None, *KEYS)
+        }
+        self.spent: Counter[str] = Counter()
+        self._times = 1
+
+    def fill(self, items: Iterable[Item]) -> None:
+        """Put new items as they are, at no charge."""
+        for item in items:
+            place = _place(item)
+            self.items[place] = item
+            self._index(place, {}, item)
+
+    def expire(self, pk: str, sk: str) -> None:
+        """What DynamoDB does, at no charge, to an item whose time is over."""
+        with self.lock:
+            self._index((pk, sk), self.items.pop((pk, sk)), {})
+
+    def get_item(self, *, ConsistentRead: bool = False, **get: Any) -> dict[str, Any]:
+        answer = super().get_item(**get)
+        with self.lock:
+            self._read(size(answer.get("Item", {})), 1 if ConsistentRead else 0.5)
+        return answer
+
+    def query(
+        self,
+        *,
+        KeyConditionExpression: str,
+        ExpressionAttributeValues: Item,
+        IndexName: str | None = None,
+        ScanIndexForward: bool = True,
+        **_: Any,
+    ) -> dict[str, Any]:
+        partition, _and, rest = KeyConditionExpression.partition(" AND ")
+        value = ExpressionAttributeValues[partition.split(" = ")[1]]["S"]
+        wanted = {"ConditionExpression": rest, "ExpressionAttributeValues": ExpressionAttributeValues}
+        order = _keys(IndexName)[1]
+        with self.lock:
+            items = self.partitions[IndexName].get(value, {}).values()
+            found = [_row(item, IndexName) for item in items if not rest or _holds(wanted, item)]
+            self._read(sum(map(size, found)), 0.5)
+        return {"Items": sorted(found, key=lambda item: item[order]["S"], reverse=not ScanIndexForward)}
+
+    def transact_write_items(self, **transaction: Any) -> dict[str, Any]:
+        with self.lock:
+            self._times = 2
+            try:
+                return super().transact_write_items(**transaction)
+            finally:
+                self._times = 1
+
+    def _write(self, write: Mapping[str, Any]) -> None:
+        place = _place(write["Put"]["Item"] if "Put" in write else write["Update"]["Key"])
+        old = self.items.get(place, {})
+        super()._write(write)
+        new = self.items[place]
+        self._index(place, old, new)
+        self.spent["items written"] += 1
+        self.spent["write units"] += self._times * max(_units(old), _units(new))
+        self.spent["write units"] += sum(_index_units(_row(old, index), _row(new, index), index) for index in KEYS)
+
+    def _index(self, place: Place, old: Item, new: Item) -> None:
+        for index, partitions in self.partitions.items():
+            partition = _keys(index)[0]
+            if _row(old, index):
+                del partitions[old[partition]["S"]][place]
+            if _row(new, index):
+                partitions[new[partition]["S"]][place] = new
+
+    def _read(self, read: int, units: float) -> None:
+        self.spent["pages"] += ceil(read / PAGE) or 1
+        self.spent["read units"] += units * (ceil(read / READ_UNIT) or 1)
+
+
+def size(item: Mapping[str, Any]) -> int:
+    """Bytes of an item: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html"""
+    return sum(len(name.encode()) + _weight(*attribute.items()) for name, attribute in item.items())
+
+
+def _weight(typed: tuple[str, Any]) -> int:
+    match typed:
+        case ("S", text):
+            return len(text.encode())
+        case ("B", raw):
+            return len(raw)
+        case ("N", digits):
+            return len(digits) // 2 + 1
+        case ("M", entries):
+            return 3 + size(entries) + len(entries)
+        case _:
+            return 1
+
+
+def _keys(index: str | None) -> tuple[str, str]:
+    return KEYS[index] if index else ("PK", "SK")
+
+
+def _row(item: Item, index: str | None) -> Item:
+    """What the index holds of the item; nothing of one that has not both of its keys."""
+    keys = _keys(index)
+    if not index or not all(name in item for name in keys):
+        return {} if index else item
+    return {name: item[name] for name in dict.fromkeys(("PK", "SK", *keys, *CARRIED[index])) if name in item}
+
+
+def _units(item: Item) -> int:
+    return ceil(size(item) / WRITE_UNIT)
+
+
+def _index_units(old: Item, new: Item, index: str) -> int:
+    if old == new:
+        return 0
+    if old and new and any(old[name] != new[name] for name in KEYS[index]):
+        return _units(old) + _units(new)
+    return max(_units(old), _units(new))
