@@ -6,7 +6,7 @@ EMULATOR := .venv-emulator
 PIP := -m pip install -qq --disable-pip-version-check --require-hashes
 CODE := src infra functions tests bench
 
-.PHONY: install format lint test e2e bench synth check demo lock promises
+.PHONY: install format lint test e2e bench simulate synth check demo lock promises
 .SILENT:
 
 install:
@@ -52,6 +52,9 @@ e2e: install
 
 bench: install
 	$(BIN)/python -m bench
+
+simulate: install
+	$(BIN)/python -m bench.simulate
 
 synth: install
 	npx cdk synth --quiet
