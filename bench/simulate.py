@@ -59,7 +59,7 @@ class Prices:
 
 @dataclass(frozen=True)
 class Poller:
-    """What the simulation cannot measure of a poller, and assumes. The processor times are those of `make bench`."""
+    """What the simulation cannot measure of a poller, and assumes. Processor times as measured in November 2026."""
 
     gigabytes: float = 0.5
     cpus: float = 512 / 1769
