@@ -41,7 +41,7 @@ format: install
 lint: install
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
-	$(BIN)/mypy src infra functions
+	$(BIN)/mypy --explicit-package-bases src infra functions
 	$(BIN)/lint-imports
 
 test: install

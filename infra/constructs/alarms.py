@@ -18,7 +18,7 @@ FIVE_MINUTES = Duration.minutes(5)
 
 
 class Alarms(Construct):
-    """The alarm topic, which owes nothing to our own notifiers, and the four things that ring it."""
+    """The alarm topic, which owes nothing to our own notifiers, and what rings it."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, tls: bool) -> None:
         super().__init__(scope, construct_id)
@@ -64,6 +64,21 @@ class Alarms(Construct):
             metric=function.metric("IteratorAge", period=FIVE_MINUTES, statistic="Maximum"),
             description=f"The {name} is more than ten minutes behind; after 24 hours the stream forgets.",
             threshold=Duration.minutes(10).to_milliseconds(),
+        )
+
+    def when_told(self, function: lambda_.Function, metric: str, *, meaning: str) -> None:
+        """Ring when a function counts something that a person has to look at."""
+        self._ring(
+            function,
+            metric,
+            metric=cloudwatch.Metric(
+                namespace="pollbridge",
+                metric_name=metric,
+                dimensions_map={"service": "auditor"},
+                period=Duration.hours(1),
+                statistic="Sum",
+            ),
+            description=meaning,
         )
 
     def _ring(

@@ -11,6 +11,13 @@ from infra.constructs.publishing import Bus
 from infra.constructs.queues import FailureQueue
 from infra.constructs.schedules import Tick
 
+FINDINGS = {
+    "RepublishFailed": "The bus refuses recorded changes again and again; the auditor's log names them.",
+    "PoisonEntries": "Recorded changes were given up after five republications; the auditor's log names them.",
+    "OrphanedJobs": "Jobs stand where no sweep looks; the auditor's log names them.",
+}
+"""What the auditor counts, and what it means to whoever is woken up by it."""
+
 
 class Auditor(Construct):
     """Publishes again what was recorded and not published, and reports what is followed by nobody."""
@@ -32,7 +39,7 @@ class Auditor(Construct):
             "Auditor",
             workshop=workshop,
             folder="auditor",
-            timeout=Duration.seconds(60),
+            timeout=Duration.minutes(10),
             memory=256,
             environment={"TABLE": history.name, "BUS": bus.ref},
         )
@@ -41,6 +48,8 @@ class Auditor(Construct):
         history.grant_scanning(function, "due")
         bus.grant_publishing(function)
         Tick(self, "Tick", function=function, rate="1 hour", missed=missed, on=scheduled)
+        for metric, meaning in FINDINGS.items():
+            workshop.alarms.when_told(function.function, metric, meaning=meaning)
         if scheduled:
             workshop.alarms.when_silent(function.function, name="auditor", during=Duration.hours(3))
         self.function_name = function.name

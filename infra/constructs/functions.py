@@ -68,7 +68,7 @@ class Function(Construct):
             },
         )
         self.may("logs:CreateLogStream", "logs:PutLogEvents", on=[log.log_group_arn])
-        workshop.alarms.when_failing(self.function, name=folder)
+        workshop.alarms.when_failing(self.function, name=self.node.path.partition("/")[2])
         acknowledge(
             self.policy,
             "AwsSolutions-IAM5[Resource::*]",

@@ -88,7 +88,7 @@ class Notifier(Construct):
             # The notifier counts attempts itself; this is only the net below it.
             receives=1000,
             workshop=workshop,
-            meaning=f"Events couldn't be delivered to {name}; `pollbridge deliveries --failed` lists them.",
+            meaning=f'Events couldn\'t be delivered to {name}: see "Dead letters" in docs/operating.md.',
         )
         Route(
             self,

@@ -43,6 +43,9 @@ class InvalidConfig(ValueError):
     """The configuration cannot be used; the message is one line that names the mistake."""
 
 
+LONGEST = 3650 * 86400
+"""Seconds of the longest duration."""
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -52,7 +55,10 @@ def _duration(value: Any) -> timedelta:
     match = re.fullmatch(r"([1-9]\d{0,8})([smhd])", value, re.ASCII) if isinstance(value, str) else None
     if not match:
         raise ValueError('wants a duration such as "90s", "15m", "24h" or "400d"')
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    seconds = int(match[1]) * _UNITS[match[2]]
+    if seconds > LONGEST:
+        raise ValueError(f"is longer than ten years ({LONGEST // 86400}d)")
+    return timedelta(seconds=seconds)
 
 
 Duration = Annotated[
@@ -87,6 +93,21 @@ HeaderName = Annotated[str, StringConstraints(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-
 HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\t\x20-\x7e]*$")]
 
 
+# https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
+_SECRET_ID = re.compile(
+    r"[A-Za-z0-9/_+=.@-]{1,512}|arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:\S+", re.ASCII
+)
+
+
+def _secret_id(value: str) -> str:
+    if not _SECRET_ID.fullmatch(value):
+        raise ValueError("is neither a name that Secrets Manager takes nor an ARN of it")
+    return value
+
+
+SecretId = Annotated[Word, AfterValidator(_secret_id)]
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -112,9 +133,9 @@ class Connection(Section):
 
     type: str
     base_url: Annotated[str, AfterValidator(lambda url: url.rstrip("/"))]
-    secret: Word
+    secret: SecretId
     scopes: tuple[Word, ...] = ()
-    scope_secrets: Mapping[Word, Word] = {}
+    scope_secrets: Mapping[Word, SecretId] = {}
     allow_private: bool = False
     cadence: Cadence = Cadence()
     limits: Limits = Limits()
@@ -162,6 +183,12 @@ def _all_of(field: str, values: Iterable[str] | None, known: Collection[str]) ->
             raise ValueError(f"{field} {value!r} is none of {', '.join(dict.fromkeys(known))}")
 
 
+def _is_pattern(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return bool(value) and all(_is_pattern(part) for part in value.values())
+    return isinstance(value, list | tuple) and bool(value)
+
+
 class Match(Section):
     """Which events a destination hears of. A key concerns only events that have the field."""
 
@@ -185,6 +212,8 @@ class Match(Section):
     def _one_way(self) -> Match:
         if self.pattern is not None and len(self.model_dump(exclude_none=True)) > 1:
             raise ValueError("pattern stands alone: leave the other keys out, or write them into the pattern")
+        if self.pattern and not _is_pattern(self.pattern):
+            raise ValueError("pattern is no EventBridge pattern: its leaves are lists that hold something")
         return self
 
 
@@ -192,7 +221,7 @@ class Destination(Section):
     """A configured receiver."""
 
     type: Literal["slack", "webhook"]
-    secret: Word
+    secret: SecretId
     enabled: bool = True
     allow_private: bool = False
     headers: Mapping[HeaderName, HeaderValue] = {}
@@ -251,6 +280,15 @@ class Configuration(Section):
             named = {name: {"type": name, **c} if isinstance(c, dict) else c for name, c in tables["vendors"].items()}
             values = {**values, "vendors": named}
         return values
+
+    @model_validator(mode="after")
+    def _a_secret_serves_one_kind(self) -> Configuration:
+        kinds: dict[str, str] = {}
+        named = [(secret, "a connection") for c in self.vendors.values() for secret in c.secrets]
+        for secret, kind in [*named, *((d.secret, d.type) for d in self.destinations.values())]:
+            if kinds.setdefault(secret, kind) != kind:
+                raise ValueError(f"secret {secret!r} would have to serve {kinds[secret]} and {kind}: name one for each")
+        return self
 
     @model_validator(mode="after")
     def _something_to_do(self) -> Configuration:

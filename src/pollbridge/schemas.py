@@ -16,9 +16,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 from pydantic.json_schema import JsonSchemaMode
 
+from pollbridge.history.heads import LABELS_LIMIT
 from pollbridge.model.event import FIRST_SEEN, LOST, PROGRESSED, STATE_CHANGED, UPDATED, JobEvent, webhook_type
 from pollbridge.model.job import Fact
-from pollbridge.watches import LABELS_LIMIT, WatchRequest
+from pollbridge.watches import WatchRequest
 
 FOLDER = Path("events/schemas")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
-from pollbridge.config import Connection, Destination, HeaderName, HeaderValue
+from pollbridge.config import RESERVED_HEADERS, Connection, Destination, HeaderName, HeaderValue
 
 
 class UnusableSecret(Exception):
@@ -64,9 +64,13 @@ _HEADERS = TypeAdapter(dict[HeaderName, HeaderValue])
 def headers(values: Any) -> dict[str, str]:
     """A connection's secret: the request headers the vendor wants. Raises UnusableSecret."""
     try:
-        return _HEADERS.validate_python(values, strict=True)
-    except ValidationError as error:
-        raise UnusableSecret(_mistake(error, "a JSON object of request headers")) from None
+        held = _HEADERS.validate_python(values, strict=True)
+    except ValidationError:
+        # Not even the name of a member is shown: people swap name and value.
+        raise UnusableSecret("should hold a JSON object of request headers, names and values in plain ASCII") from None
+    if any(name.lower() in RESERVED_HEADERS for name in held):
+        raise UnusableSecret(f"may set none of the headers {', '.join(sorted(RESERVED_HEADERS))}")
+    return held
 
 
 def slack(values: Any) -> SlackSecret:

@@ -10,13 +10,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pollbridge.config import Configuration
 from pollbridge.history.connections import Connections
-from pollbridge.history.heads import Heads
+from pollbridge.history.heads import LABELS_LIMIT, Heads, TooManyLabels
 from pollbridge.model.job import InvalidJobKey, JobKey
 
-LABELS_LIMIT = 20
 LABEL_NAME_LIMIT = 64
 LABEL_VALUE_LIMIT = 256
-"""Labels travel in every event of the job: twenty at most, and short."""
+"""Bytes."""
 
 
 class WatchRefused(ValueError):
@@ -59,7 +58,10 @@ class Watches:
     def watch(self, key: JobKey, labels: Mapping[str, str], wall: datetime) -> bool:
         """Follow a job; True if it was not followed before. Raises WatchRefused."""
         check_labels(labels)
-        return self.heads.follow(key, labels, self.connections.clock([key.connection], wall))
+        try:
+            return self.heads.follow(key, labels, self.connections.clock([key.connection], wall))
+        except TooManyLabels as error:
+            raise WatchRefused(f"{key}: {error}") from None
 
     def request(self, detail: object, wall: datetime) -> JobKey:
         """Follow the job that an event's detail asks for. Raises WatchRefused."""

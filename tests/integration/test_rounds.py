@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from pollbridge.history.connections import Round
 from pollbridge.history.table import Table
 from pollbridge.model.instant import epoch_minute
+from pollbridge.polling.client import Throttled
 from pollbridge.polling.sweep import Outcome
 from tests.kit.memory import Memory
 from tests.kit.sweeping import Bench, oration_body, oration_key
@@ -113,3 +115,18 @@ def test_an_unfinished_sweep_says_so() -> None:
     bench.time_left = lambda: float(next(left, -1) >= 0)
 
     assert bench.tick().outcome == Outcome.UNFINISHED
+
+
+def test_after_a_long_throttling_the_backlog_is_worked_off_and_over() -> None:
+    bench = _bench([f"j{n:03}" for n in range(60)])
+    bench.tick(20)
+    healthy = bench.answers
+    bench.answers = {path: lambda: Throttled(timedelta(minutes=1)) for path in healthy}
+    bench.tick(17)
+    bench.answers = healthy
+
+    for _ in range(12):
+        asked = _tick(bench, 40)
+
+    assert bench.connections.get("oration").round is None
+    assert len(asked) < 40

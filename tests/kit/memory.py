@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Mapping
 from copy import deepcopy
@@ -125,7 +126,7 @@ def _term(term: str, write: Mapping[str, Any], item: Item) -> bool:
     if names.get(name, name) not in item:
         return False
     left, right = _plain(item[names.get(name, name)]), _plain(values[value])
-    return {"=": left == right, "<": left < right, "<=": left <= right, ">=": left >= right}[sign]
+    return bool({"=": operator.eq, "<": operator.lt, "<=": operator.le, ">=": operator.ge}[sign](left, right))
 
 
 def _plain(attribute: Mapping[str, Any]) -> Any:

@@ -42,7 +42,7 @@ def test_the_configuration_accepts_it() -> None:
     configuration = check(CONFIGURATION, "here")
 
     assert configuration.vendors["acme"].base_url == "https://api.acme.example"
-    assert configuration.vendors["acme"].concurrency == 2
+    assert configuration.vendors["acme"].pace.concurrency == 2
     assert Configuration.model_validate_json(configuration.model_dump_json()) == configuration
 
 

@@ -56,7 +56,7 @@ def connection(**fields: Any) -> dict[str, Any]:
 
 
 def destination(type: str = "webhook", **fields: Any) -> dict[str, Any]:
-    return {**connection(), "destinations": {"team": {"type": type, "secret": "s", **fields}}}
+    return {**connection(), "destinations": {"team": {"type": type, "secret": "d", **fields}}}
 
 
 def match(**fields: Any) -> dict[str, Any]:
@@ -121,8 +121,8 @@ def test_plain_http_needs_allow_private() -> None:
 
 
 def test_the_vendors_limit_counts_where_none_is_set() -> None:
-    assert check(connection(), "here").vendors["mentionlab"].concurrency == 20
-    assert check(connection(limits={"concurrency": 3}), "here").vendors["mentionlab"].concurrency == 3
+    assert check(connection(), "here").vendors["mentionlab"].pace.concurrency == 20
+    assert check(connection(limits={"concurrency": 3}), "here").vendors["mentionlab"].pace.concurrency == 3
 
 
 def test_a_connection_has_a_secret_and_those_of_its_scopes(tmp_path: Path) -> None:
@@ -202,6 +202,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (destination(headers={"x-a": "b\r\nx-c: d"}), "destinations.team.headers.x-a: "),
     (destination(headers={"x-a": "b\n"}), "destinations.team.headers.x-a: "),
     (destination(headers={"x a": "b"}), "destinations.team.headers.x a"),
+    (connection(secret="*"), "vendors.mentionlab.secret: is neither a name"),
+    (destination(secret="s"), "secret 's' would have to serve a connection and webhook"),
+    ({**connection(), "history": {"retain": "9999d"}}, "history.retain: is longer than ten years"),
+    (match(pattern={"detail": {"a": "b"}}), "pattern is no EventBridge pattern"),
     (match(vendors=["mentionlab"]), "destinations.team.match.vendors: is no key pollbridge knows"),
     (match(vendor=["mentionlabs"]), "destinations.team.match: vendor 'mentionlabs' is none of mentionlab, "),
     (match(connection=["oration"]), "destinations.team.match: connection 'oration' is none of mentionlab"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -107,6 +108,10 @@ def test_jobs_of_another_project_are_the_vendors_to_show() -> None:
     assert (len(answer.jobs), answer.unreadable) == (1, 0)
 
 
+def _nobody(job: dict[str, Any]) -> dict[str, Any]:
+    return {name: None if name == "userId" else value for name, value in job.items()}
+
+
 @pytest.mark.promise(21)
 @pytest.mark.parametrize("name", LISTED)
 def test_the_creator_is_cut_out_of_an_entry_as_out_of_any_answer(name: str) -> None:
@@ -114,7 +119,7 @@ def test_the_creator_is_cut_out_of_an_entry_as_out_of_any_answer(name: str) -> N
     [job] = page(name, changed(name, createdBy=creator)).jobs
 
     assert "canary" not in job.snapshot.model_dump_json()
-    assert json.loads(without_persons(job.body)) == {**sample(name), "createdBy": None}
+    assert json.loads(without_persons(job.body)) == {**_nobody(sample(name)), "createdBy": None}
 
 
 # First, next and last pages

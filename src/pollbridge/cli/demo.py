@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import tempfile
@@ -16,6 +17,7 @@ from pollbridge.cli.output import plain
 from pollbridge.local.place import LocalError, Place
 
 if TYPE_CHECKING:
+    from pollbridge.cli.deployment import Deployment
     from pollbridge.local.demo import Told
 
 COLOURS = {
@@ -37,14 +39,10 @@ def demo() -> None:
     and stops everything it started at the end. Takes a minute or two; needs no AWS account and no key.
     """
     started = time.monotonic()
-    signal.signal(signal.SIGTERM, _interrupt)
     with tempfile.TemporaryDirectory(prefix="pollbridge-demo-") as folder:
         place = Place.of_checkout(Path(folder))
         try:
             _play(place)
-        except KeyboardInterrupt:
-            click.echo("\ninterrupted; stopping everything", err=True)
-            raise SystemExit(130) from None
         except LocalError:
             _keep_logs(place)
             raise
@@ -99,26 +97,19 @@ def _show(told: Told) -> None:
     if event["error"]:
         notes.append(event["error"])
     job = f"{event['connection']} {event['job']['kind']}"
-    click.echo(f"  {told.minute[11:16]}  {job:<22} {before:>9} → {after} {plain('  '.join(notes))[:90]}")
+    click.echo(f"  {told.minute[11:16]}  {job:<22} {before:>9} → {after} {plain('  '.join(notes))[:90]}".rstrip())
 
 
 def _trouble(minute: str, connection: str, error: str) -> None:
     click.secho(f"  {minute[11:16]}  {connection}: {plain(error)}; nothing is recorded, asked again later", dim=True)
 
 
-def _history(deployment: object, key: str) -> None:
-    from pollbridge.cli.deployment import Deployment
-
-    assert isinstance(deployment, Deployment)
-    entries = deployment.entries.of(deployment.watches.key(key))
-    import json
-
-    steps = [json.loads(entry.event) for entry in entries]
-    walked = [steps[0]["to"]["state"]]
-    for event in steps[1:]:
-        if event["to"]["state"] != walked[-1]:
-            walked.append(event["to"]["state"])
-    click.echo(f"  {key.partition('/')[0]} {key.split('/')[1]:<12} {' → '.join(walked)}  ({len(steps)} versions)")
+def _history(deployment: Deployment, key: str) -> None:
+    events = [json.loads(entry.event) for entry in deployment.entries.of(deployment.watches.key(key))]
+    states = [event["to"]["state"] for event in events]
+    walked = [state for state, before in zip(states, [None, *states], strict=False) if state != before]
+    job = " ".join(key.split("/")[:2])
+    click.echo(f"  {job:<22} {' → '.join(walked)}  ({len(events)} versions)")
 
 
 def _keep_logs(place: Place) -> None:
@@ -137,7 +128,3 @@ def _down(place: Place) -> None:
         down(place)
     finally:
         signal.signal(signal.SIGINT, ignored)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt

@@ -15,6 +15,7 @@ from botocore.exceptions import (
     NoRegionError,
     ProfileNotFound,
 )
+from botocore.parsers import ResponseParserError
 
 from pollbridge.aws import client
 from pollbridge.cli.output import fail
@@ -66,7 +67,7 @@ class Deployment:
 
 def find() -> Deployment:
     """The deployment that the environment names; exits in one line when there is none to be found."""
-    name = stack_name()
+    name, region = stack_name(), ""
     try:
         cloudformation = client("cloudformation")
         region = cloudformation.meta.region_name
@@ -83,7 +84,11 @@ def find() -> Deployment:
         fail(_refused(error, name, region))
     except BotoCoreError as error:
         fail(unreachable(error))
-    except (KeyError, ValueError):
+    except ResponseParserError:
+        fail('what answers at AWS_ENDPOINT_URL is not AWS: unset it, or run `eval "$(pollbridge local env)"`')
+    except (KeyError, ValueError) as error:
+        if not region:
+            fail(f"AWS cannot be asked: {error}")
         fail(f"the stack {name} in {region} was deployed by another version of pollbridge: deploy it again")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -23,10 +24,20 @@ class LocalCommand(click.Command):
     """Says in one line what the local deployment cannot do."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        # Whatever ends the command ends what it has begun: a closed terminal as well as Ctrl-C.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _interrupt)
         try:
             return super().invoke(ctx)
         except (LocalError, InvalidConfig) as error:
             fail(str(error))
+        except KeyboardInterrupt:
+            click.echo("\npollbridge: interrupted", err=True)
+            raise SystemExit(130) from None
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 class LocalCommands(LocalCommand, click.Group):
@@ -105,19 +116,22 @@ def tick(times: int, as_json: bool) -> None:
     from pollbridge.local.ticking import ticks
 
     os.environ.update(_running().environment())
-    deployment = find()
+    deployment, lambda_ = find(), client("lambda", patience=90)
     told = []
-    for made in ticks(client("lambda", patience=90), deployment.connections, deployment.parts["pollers"], times):
-        told.append({"minute": made.minute.isoformat(), "sweeps": made.reports})
-        if not as_json:
-            click.echo(f"{local_time(made.minute.isoformat())}  {'  '.join(_sweep_text(r) for r in made.reports)}")
-            for report in made.reports:
-                for error, times_ in report.get("errors", {}).items():
-                    click.echo(
-                        f"    {report['connection']}: {plain(error)}{f' ({times_} times)' if times_ > 1 else ''}"
-                    )
+    with Place.of_checkout().locked():
+        for made in ticks(lambda_, deployment.connections, deployment.parts["pollers"], times):
+            told.append({"minute": made.minute.isoformat(), "sweeps": made.reports})
+            if not as_json:
+                _show_tick(made.minute.isoformat(), made.reports)
     if as_json:
         print_json(told)
+
+
+def _show_tick(minute: str, reports: list[dict[str, Any]]) -> None:
+    click.echo(f"{local_time(minute)}  {'  '.join(_sweep_text(report) for report in reports)}")
+    for report in reports:
+        for error, times in report.get("errors", {}).items():
+            click.echo(f"    {report['connection']}: {plain(error)}{f' ({times} times)' if times > 1 else ''}")
 
 
 def _sweep_text(report: dict[str, Any]) -> str:

@@ -26,6 +26,9 @@ _NOTHING_YET: dict[str, Any] = dict.fromkeys(
 ) | dict.fromkeys(("created_at", "started_at", "updated_at", "finished_at"))
 
 
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
 class Since(click.ParamType[datetime]):
     """A moment, or how long ago it was."""
 
@@ -33,12 +36,9 @@ class Since(click.ParamType[datetime]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         ago = re.fullmatch(r"(\d{1,9})([smhd])", str(value), re.ASCII)
-        if ago:
-            unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[ago[2]]
-            return datetime.now(UTC) - timedelta(**{unit: int(ago[1])})
         try:
-            return read_iso(value)
-        except ValueError:
+            return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])}) if ago else read_iso(value)
+        except (ValueError, OverflowError):
             self.fail(f"{value!r} is neither a time such as 2026-06-08T12:00:00Z nor an age such as 2h", param, ctx)
 
 

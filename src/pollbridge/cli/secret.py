@@ -33,6 +33,8 @@ def set_(name: str, as_json: bool) -> None:
     owners = find().configuration.secrets
     if name not in owners:
         fail(f"no connection or destination of this deployment names a secret {name!r}; named are: {', '.join(owners)}")
+    if sys.stdin is None:
+        fail("standard input is closed; it should hold the JSON object")
     if sys.stdin.isatty():
         click.echo("Type or paste the JSON object, then Ctrl-D:", err=True)
     values = _read()

@@ -202,11 +202,12 @@ def expiry(moment: datetime, span: timedelta) -> dict[str, str]:
     return {"N": str(int((moment + span).timestamp()))}
 
 
-_PERSON = re.compile(rb'"createdBy"\s*:\s*')
+_PERSON = re.compile(rb'"(?:createdBy|userId)"\s*:\s*')
+"""MentionLab's creator of a job, Mintlify's user of a session."""
 
 
 def without_persons(body: bytes) -> bytes:
-    """The body with every `createdBy` value replaced by null, byte for byte the same otherwise.
+    """The body with the value of every member that names a person replaced by null, byte for byte the same otherwise.
 
     Whatever cannot be cut out cleanly takes the rest of the body with it: better short than personal.
     """

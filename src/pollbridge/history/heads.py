@@ -24,6 +24,14 @@ FOLLOW_TRIES = 5
 """A poll, or somebody else's watch, may write between our look at a head and our own write."""
 
 
+LABELS_LIMIT = 20
+"""Labels travel in every event of the job."""
+
+
+class TooManyLabels(ValueError):
+    """The job has labels already, and these would be too many."""
+
+
 @dataclass(frozen=True, slots=True)
 class DueRow:
     """What a sweep knows of a job without reading its head. Travels packed in the due index."""
@@ -38,16 +46,25 @@ class DueRow:
     failures: int = 0
     body_hash: str = ""
     fingerprint: Fingerprint | None = None
+    error: str = ""
+    """A digest of the last poll's error, so that another one is told and the same one is not written again."""
 
     def __str__(self) -> str:
-        seen = _seconds(self.seen) if self.seen else "-"
-        print_ = str(self.fingerprint or "-")
-        told = (self.version, _seconds(self.since), seen, self.entered, self.failures, self.body_hash or "-", print_)
+        told = (
+            self.version,
+            _seconds(self.since),
+            _seconds(self.seen) if self.seen else "-",
+            self.entered,
+            self.failures,
+            self.body_hash or "-",
+            self.fingerprint or "-",
+            self.error or "-",
+        )
         return " ".join(map(str, told))
 
     @classmethod
     def read(cls, packed: str) -> Self:
-        version, since, seen, entered, failures, body_hash, print_ = packed.split(" ")
+        version, since, seen, entered, failures, body_hash, print_, error = packed.split(" ")
         return cls(
             version=int(version),
             since=datetime.fromtimestamp(float(since), UTC),
@@ -56,6 +73,7 @@ class DueRow:
             failures=int(failures),
             body_hash="" if body_hash == "-" else body_hash,
             fingerprint=None if print_ == "-" else Fingerprint.read(print_),
+            error="" if error == "-" else error,
         )
 
     def last_seen(self, slot: Slot, completed: int | None) -> datetime | None:
@@ -170,13 +188,15 @@ class Heads:
             self._register(key, labels, now)
             return True
         every_label = {**head.labels, **labels}
+        if len(every_label) > LABELS_LIMIT:
+            raise TooManyLabels(f"the job would have {len(every_label)} labels; {LABELS_LIMIT} is the most")
         if head.watched:
             if every_label != head.labels:
                 self._update(head, {"labels": labels_value(every_label)})
             return False
         row = head.row or DueRow(version=head.version, since=now, seen=None, entered=0)
         # Nobody looked while it was not followed, so the slot vouches for nothing before the next minute.
-        row = replace(row, since=now, entered=epoch_minute(now) + 1, failures=0)
+        row = replace(row, since=now, entered=epoch_minute(now) + 1, failures=0, error="")
         self._update(
             head,
             {
@@ -275,9 +295,13 @@ class Heads:
             setting(
                 job_pk(head.key),
                 HEAD,
-                when="version = :version AND incarnation = :incarnation",
+                when="version = :version AND incarnation = :incarnation AND labels = :old_labels",
                 set_=set_,
                 remove=remove,
-                values={":version": {"N": str(head.version)}, ":incarnation": {"S": head.incarnation}},
+                values={
+                    ":version": {"N": str(head.version)},
+                    ":incarnation": {"S": head.incarnation},
+                    ":old_labels": labels_value(head.labels),
+                },
             )
         )

@@ -40,6 +40,9 @@ def up(place: Place, *, config_file: Path | None, schedules: bool, step: Step) -
     place.prepare()
     before = place.read()
     running = before if before and all(alive(process) for process in before.processes.values()) else None
+    wanted = os.environ.get("POLLBRIDGE_STACK")
+    if running and wanted and wanted != running.stack:
+        raise LocalError(f"{running.stack} runs here: `pollbridge local down` first, or unset POLLBRIDGE_STACK")
     if before and not running:
         stop(before.processes)
     state = running or State(stack=os.environ.get("POLLBRIDGE_STACK") or "Pollbridge")
@@ -73,10 +76,10 @@ def _bring_up(place: Place, state: State, config_file: Path | None, schedules: b
             _start_simulation(place, state)
     state.config = str(config_file) if config_file else None
     path = config_file or _simulated_config(place, state)
-    wanted = _fingerprint(path, schedules)
-    if state.deployed != wanted:
+    fingerprint = _fingerprint(place, path, schedules)
+    if state.deployed != fingerprint:
         _deploy(place, state, path, schedules, step)
-        state.deployed = wanted
+        state.deployed = fingerprint
         place.write(state)
 
 
@@ -227,8 +230,14 @@ def _reason(log: Path) -> str:
     return (ours or theirs or [""])[-1]
 
 
-def _fingerprint(path: Path, schedules: bool) -> str:
-    return hashlib.sha256(path.read_bytes() + bytes([schedules])).hexdigest()
+def _fingerprint(place: Place, path: Path, schedules: bool) -> str:
+    """Of all that a deployment is made from: configuration, schedules, and our own sources."""
+    whole = hashlib.sha256(path.read_bytes() + bytes([schedules]))
+    for folder in ("functions", "infra", "requirements", "src"):
+        for source in sorted((place.root / folder).rglob("*")):
+            if source.suffix in {".py", ".txt"}:
+                whole.update(f"{source}\n".encode() + source.read_bytes())
+    return whole.hexdigest()
 
 
 def control(state: State, server: str, method: str, path: str, body: Any = None) -> Any:

@@ -295,7 +295,7 @@ class _Round:
 
     def _moved(self, job: DueJob, slot: Slot | None, observation: Observation) -> str:
         minute = epoch_minute(observation.observed_at)
-        row = replace(job.row, seen=observation.asked_at, entered=minute, failures=0)
+        row = replace(job.row, seen=observation.asked_at, entered=minute, failures=0, error="")
         self.sweep.heads.move(job, slot, row)
         return "moved" if slot else "settled"
 
@@ -304,9 +304,10 @@ class _Round:
         failures = 1 if isinstance(error, NoCredentials) else min(job.row.failures + 1, len(cadence.BACKOFF))
         slot = Slot.at(job.key, self.minute, cadence.backoff(failures))
         seen = job.row.last_seen(job.slot, self.head.completed)
-        row = replace(job.row, seen=seen, entered=self.minute, failures=failures)
-        if (slot, failures) == (job.slot, job.row.failures):
+        told = hashlib.blake2b(str(error).encode("utf-8", "replace"), digest_size=4).hexdigest()
+        if (slot, failures, told) == (job.slot, job.row.failures, job.row.error):
             return "failed_again"
+        row = replace(job.row, seen=seen, entered=self.minute, failures=failures, error=told)
         self.sweep.heads.move(job, slot, row, poll_error=str(error))
         return "put_off"
 
