@@ -24,7 +24,7 @@ def auditor() -> Auditor:
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
-    found = auditor().audit(datetime.now(UTC))
+    found = auditor().audit(datetime.now(UTC), lambda: context.get_remaining_time_in_millis() / 1000)
     for entry in (*found.poison, *found.refused):
         logger().error("not published", extra={"job": entry.pk, "version": entry.version, "event_id": entry.event_id})
     for key in found.orphans:

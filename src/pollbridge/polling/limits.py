@@ -36,7 +36,7 @@ class Pace:
         size = max(1, int(limits.per_minute))
         sent: deque[datetime] = deque(maxlen=size)
         if before:
-            gap = timedelta(seconds=1 / limits.per_second)
+            gap = max(timedelta(seconds=1 / limits.per_second), timedelta.resolution)
             recent = min(before.count, size, max(0, ceil((before.last_at + MINUTE - clock()) / gap)))
             sent.extend(before.last_at - gap * n for n in reversed(range(recent)))
         return cls(limits, clock, sent, pause)

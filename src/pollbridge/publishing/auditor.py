@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,6 +18,9 @@ GRACE = timedelta(minutes=15)
 
 TRIES = 5
 """After that many republications an entry is called poison, and left for a person to look at."""
+
+MARGIN = 60.0
+"""Seconds kept back for the look at the calendar."""
 
 SEGMENTS = 24
 """One segment of the calendar an hour: all of it every day, for little."""
@@ -42,13 +46,13 @@ class Auditor:
     publication: Publication
     connections: Collection[str]
 
-    def audit(self, now: datetime) -> Audit:
-        marked = list(self.publication.unpublished(now - GRACE))
-        poison = [entry for entry in marked if entry.republished >= TRIES]
+    def audit(self, now: datetime, time_left: Callable[[], float] = lambda: math.inf) -> Audit:
+        """Publish what is marked, oldest first, as far as the time goes (in seconds); the next audit goes on."""
+        poison: list[Entry] = []
         published: list[Entry] = []
         refused: list[Entry] = []
         # Batch by batch, so that an audit that runs out of time has counted no tries it didn't make.
-        for batch in batches(entry for entry in marked if entry.republished < TRIES):
+        for batch in batches(self._worth_a_try(now, poison)):
             for entry in batch:
                 self.publication.count_try(entry)
             took, left = self.bus.publish(batch)
@@ -56,7 +60,16 @@ class Auditor:
                 self.publication.published(entry)
             published += took
             refused += left
+            if time_left() < MARGIN:
+                break
         return Audit(tuple(published), tuple(refused), tuple(poison), tuple(self._orphans(now.hour)))
+
+    def _worth_a_try(self, now: datetime, poison: list[Entry]) -> Iterator[Entry]:
+        for entry in self.publication.unpublished(now - GRACE):
+            if entry.republished < TRIES:
+                yield entry
+            else:
+                poison.append(entry)
 
     def _orphans(self, hour: int) -> list[str]:
         rows = self.table.scan("due", segment=hour % SEGMENTS, of=SEGMENTS)
