@@ -125,8 +125,9 @@ class VendorClient(AbstractAsyncContextManager["VendorClient"]):
         url = URL(self.base_url.rstrip("/") + request.path, encoded=True)
         try:
             # Redirects are not followed: the keys are for this host alone.
+            told = {**headers, **request.headers}
             async with self.session.request(
-                request.method, url, headers={**headers, **request.headers}, allow_redirects=False
+                request.method, url, headers=told, data=request.body, allow_redirects=False
             ) as answer:
                 if answer.status == 429:
                     raise Throttled(retry_after(answer.headers.get("Retry-After"), now))
