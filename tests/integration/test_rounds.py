@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -130,3 +131,19 @@ def test_after_a_long_throttling_the_backlog_is_worked_off_and_over() -> None:
 
     assert bench.connections.get("oration").round is None
     assert len(asked) < 40
+
+
+@pytest.mark.promise(12)
+def test_a_round_is_not_gone_on_with_where_a_sweep_died() -> None:
+    bench = _bench(JOBS)
+    _tick(bench, 4)
+    killer = bench.connections.get("oration").round
+    assert killer
+    path = f"/jobs/{killer.cursor.id}"
+    bench.answers[path] = lambda: (_ for _ in ()).throw(SystemExit)
+
+    for _ in range(20):
+        with suppress(BaseException):
+            _tick(bench, 4)
+
+    assert set(JOBS) - {name for name in JOBS if bench.history(oration_key(name))} <= {killer.cursor.id}

@@ -19,7 +19,7 @@ from pollbridge.history.table import LostRace
 from pollbridge.model.instant import epoch_minute
 from pollbridge.model.job import JobKey
 from pollbridge.polling.limits import Pace
-from pollbridge.polling.sweep import Report, _Round
+from pollbridge.polling.sweep import Report, _Polls
 from tests.kit.sweeping import Bench, oration_body
 
 
@@ -54,7 +54,7 @@ def recording(
     assert head.row
     job = DueJob(key, head.slot, head.row)
     minute = epoch_minute(asked_at)
-    round_ = _Round(
+    polls = _Polls(
         bench.sweep(),
         ConnectionHead(),
         minute,
@@ -68,7 +68,7 @@ def recording(
 
     def record() -> str:
         with suppress(LostRace):
-            return round_._record(job, kind.answer(key, body), observation)
+            return polls._record(job, kind.answer(key, body), observation)
         return "lost"
 
     return record

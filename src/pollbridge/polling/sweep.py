@@ -109,12 +109,12 @@ class Sweep:
             left = partial(give_back, waits_until=head.waits_until, round_=head.round, sent=head.sent)
             return await _given_back(report, partial(left, completed=head.completed))
         pace = Pace.after(head.sent, self.connection.pace, clock, self.pause)
-        round_ = _Round(self, head, minute, fetch, clock, time_left, report, pace)
-        await round_.poll()
-        completed, left_over = round_.left()
-        report.outcome = round_.outcome
-        waits_until = None if round_.wait is None else clock() + round_.wait
-        left = partial(give_back, completed=completed, round_=left_over, waits_until=waits_until, sent=pace.told())
+        polls = _Polls(self, head, minute, fetch, clock, time_left, report, pace)
+        await polls.poll()
+        completed, round_ = polls.left()
+        report.outcome = polls.outcome
+        waits_until = None if polls.wait is None else clock() + polls.wait
+        left = partial(give_back, completed=completed, round_=round_, waits_until=waits_until, sent=pace.told())
         return await _given_back(report, left)
 
 
@@ -128,7 +128,7 @@ async def _given_back(report: Report, give_back: Callable[[], None]) -> Report:
 
 
 @dataclass(slots=True)
-class _Round:
+class _Polls:
     """The polls of one sweep."""
 
     sweep: Sweep
@@ -153,6 +153,11 @@ class _Round:
             return Outcome.THROTTLED
         return Outcome.COMPLETED if self.stopped is None and not self.dropped else Outcome.UNFINISHED
 
+    @property
+    def round(self) -> Round | None:
+        """The round to go on with. After a death there is none: it may have died of the job at the cursor."""
+        return None if self.head.died else self.head.round
+
     async def poll(self) -> None:
         self.order = await asyncio.to_thread(self._due)
         self.report.counts["due"] = len(self.order)
@@ -164,7 +169,7 @@ class _Round:
 
     def _due(self) -> list[DueJob]:
         """The due jobs in the order they are looked at: what is left of the last round first."""
-        name, last = self.sweep.name, self.head.round
+        name, last = self.sweep.name, self.round
         if last is None:
             jobs = {job.key: job for job in self.sweep.heads.due(slots_due(name, self.head.completed, self.minute))}
             order = sorted(jobs.values(), key=lambda job: job.key)
@@ -182,7 +187,7 @@ class _Round:
 
     def left(self) -> tuple[int | None, Round | None]:
         """What the sweep leaves: the tick it completed in spite of all, and the round to go on with."""
-        last = self.head.round
+        last = self.round
         if self.outcome is Outcome.COMPLETED:
             return self.minute, None
         if self.stopped is None or self.stopped == len(self.order):
