@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -35,27 +35,23 @@ def receiver(speak: Callable[[socket.socket, threading.Event], None]) -> Iterato
             thread.join(5)
 
 
-def _drips_headers(connection: socket.socket, over: threading.Event) -> None:
-    try:
-        connection.sendall(b"HTTP/1.1 200 OK\r\n")
-        while not over.wait(0.05):
-            connection.sendall(b"x-drip: 1\r\n")
-    except OSError:
-        return
+def _drips(opening: bytes, drop: bytes) -> Callable[[socket.socket, threading.Event], None]:
+    def speak(connection: socket.socket, over: threading.Event) -> None:
+        with suppress(OSError):
+            connection.sendall(opening)
+            while not over.wait(0.05):
+                connection.sendall(drop)
+
+    return speak
 
 
-def _drips_body(connection: socket.socket, over: threading.Event) -> None:
-    try:
-        connection.sendall(b"HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n")
-        while not over.wait(0.05):
-            connection.sendall(b"1\r\nx\r\n")
-    except OSError:
-        return
+HEADERS = _drips(b"HTTP/1.1 200 OK\r\n", b"x-drip: 1\r\n")
+BODY = _drips(b"HTTP/1.1 202 Accepted\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n")
 
 
 @pytest.mark.promise(39)
 def test_a_receiver_that_drips_its_headers_is_cut_off_at_the_deadline() -> None:
-    with receiver(_drips_headers) as url, client() as http:
+    with receiver(HEADERS) as url, client() as http:
         started = time.monotonic()
         with pytest.raises(DeliveryError, match="timed out") as error:
             post(http, url, b"{}", {}, deadline=0.3)
@@ -66,7 +62,7 @@ def test_a_receiver_that_drips_its_headers_is_cut_off_at_the_deadline() -> None:
 
 @pytest.mark.promise(40)
 def test_a_receiver_that_drips_its_body_has_answered() -> None:
-    with receiver(_drips_body) as url, client() as http:
+    with receiver(BODY) as url, client() as http:
         answer = post(http, url, b"{}", {}, deadline=0.3)
 
     assert answer.status == 202
