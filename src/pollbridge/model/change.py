@@ -18,6 +18,8 @@ class Reason(StrEnum):
     REOPENED = "reopened"
     FOUND = "found"
     LOST = "lost"
+    EXPIRED = "expired"
+    """Nothing new for so long that the job is no longer followed."""
     ARCHIVED = "archived"
     LINK_ADDED = "link_added"
     ERROR_CHANGED = "error_changed"

@@ -1,4 +1,4 @@
-"""The event: what goes on the bus, exactly one per history entry, and what a webhook carries as `data`."""
+"""Events: what goes on the bus, exactly one per history entry, and what a webhook carries as `data`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field
@@ -25,11 +26,16 @@ FIRST_SEEN = "Job First Seen"
 LOST = "Job Lost"
 UPDATED = "Job Updated"
 PROGRESSED = "Job Progressed"
+UNREACHABLE = "Vendor Unreachable"
+RECOVERED = "Vendor Recovered"
 
 
-def event_id(key: JobKey, incarnation: str, version: int) -> str:
-    """The same on every replay; new when a deployment starts anew, because the incarnation is random."""
-    return str(uuid.uuid5(NAMESPACE, f"{key}\n{incarnation}\n{version}"))
+def event_id(subject: JobKey | str, incarnation: str, version: int) -> str:
+    """The same on every replay; new when a deployment starts anew, because the incarnation is random.
+
+    The subject is a job's key, or a connection's name, which is no job key.
+    """
+    return str(uuid.uuid5(NAMESPACE, f"{subject}\n{incarnation}\n{version}"))
 
 
 def detail_type(reasons: tuple[Reason, ...]) -> str:
@@ -39,7 +45,7 @@ def detail_type(reasons: tuple[Reason, ...]) -> str:
         return STATE_CHANGED
     if Reason.FIRST_SEEN in told:
         return FIRST_SEEN
-    if Reason.LOST in told:
+    if told & {Reason.LOST, Reason.EXPIRED}:
         return LOST
     if told & {Reason.ARCHIVED, Reason.LINK_ADDED, Reason.ERROR_CHANGED}:
         return UPDATED
@@ -154,3 +160,66 @@ def _occurred_at(change: Change, current: Snapshot) -> str | None:
     if Reason.STATE_CHANGED not in change.reasons or not re.fullmatch(r"\d{4}-.*Z", current.state_since or ""):
         return None
     return current.state_since
+
+
+class Trouble(StrEnum):
+    """Why a vendor brings no answers."""
+
+    UNREACHABLE = "unreachable"
+    """Every poll failed: no connection, timeouts, 5xx, a 200 with nothing of use, 404 for most jobs at once."""
+    UNAUTHORIZED = "unauthorized"
+    """401, with a secret read anew too."""
+    FORBIDDEN = "forbidden"
+    """403."""
+    NO_CREDENTIALS = "no_credentials"
+    """The secret is missing or unusable: the vendor isn't even asked."""
+
+
+class Changes(Fact):
+    """What changed while a vendor brought no answers."""
+
+    total: int = 0
+    states: dict[State, int] = Field(default_factory=dict)
+    """How many jobs were found in which state."""
+    jobs: tuple[str, ...] = ()
+    """The first of their keys, at most 20."""
+
+
+class VendorUnreachable(Fact):
+    """Told once when a connection, or one scope of it, brings no answers any more."""
+
+    schema_: Literal["1"] = Field("1", alias="schema")
+    id: str
+    version: int
+    vendor: str
+    connection: str
+    scope: str | None
+    """Null when it is the whole connection."""
+    reason: Trouble
+    error: str
+    since: str
+    """When the first poll failed."""
+    observed_at: str
+
+    @property
+    def detail_type(self) -> str:
+        return UNREACHABLE
+
+    def json_text(self) -> str:
+        return self.model_dump_json(by_alias=True)
+
+
+class VendorRecovered(VendorUnreachable):
+    """Told once, when every job that fell due meanwhile has been looked at again."""
+
+    duration_seconds: int
+    """From `since` to `observed_at`."""
+    changes: Changes
+
+    @property
+    def detail_type(self) -> str:
+        return RECOVERED
+
+
+ConnectionEvent = VendorUnreachable | VendorRecovered
+Event = JobEvent | ConnectionEvent
