@@ -70,6 +70,12 @@ class Report:
     counts: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     """Poll errors by their short text."""
+    behind: int = 0
+    """The minutes by which the connection's last completed tick lies behind this one."""
+    left: int = 0
+    """The due jobs that this sweep did not look at."""
+    troubles: int = 0
+    """How many of the connection's scopes, or it itself, bring no answers and were told so."""
 
     def json_object(self) -> dict[str, object]:
         return {
@@ -77,6 +83,7 @@ class Report:
             "tick": self.tick.isoformat(),
             "outcome": self.outcome,
             **self.counts,
+            **{name: n for name in ("behind", "left", "troubles") if (n := getattr(self, name))},
             **({"errors": dict(self.errors)} if self.errors else {}),
         }
 
