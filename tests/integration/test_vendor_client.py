@@ -8,7 +8,7 @@ import ssl
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,6 +30,7 @@ from pollbridge.vendors.answer import Request
 from tests.integration.simulated import KEYS, Vendors, simulated_vendors
 
 NOW = datetime(2026, 6, 8, 12, 0, tzinfo=UTC)
+EPOCH = int(NOW.timestamp())
 TLS = ssl.create_default_context()
 REQUEST = Request("/canary-path/a%2Fb?canary=1", {"x-canary-scope": "canary-scope"})
 HEADERS = {"x-api-key": "canary-key"}
@@ -277,6 +278,7 @@ def test_a_redirect_is_not_followed() -> None:
         ("Mon, 08 Jun 2026 99:99:99 GMT", 60),
         ("Mon, 08 Jun 99999 12:00:00 GMT", 60),
         ("Mon, 08 Jun 2026 12:00:00 +9999", 60),
+        ("Mon, 08 Jun 2026 12:00:00 +99999999999999", 60),
     ],
 )
 def test_retry_after_is_read_generously_and_clamped_to_an_hour(told: str | None, seconds: float) -> None:
@@ -289,6 +291,102 @@ def test_a_429_says_how_long_to_wait() -> None:
 
     assert isinstance(error, Throttled)
     assert (error.wait, error.status) == (timedelta(minutes=2), 429)
+
+
+@pytest.mark.promise(17)
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, 60),
+        ({"X_RateLimit_Reset": str(EPOCH + 90)}, 90),
+        ({"X_RateLimit_Reset": str(EPOCH + 86_400), "Date": "Mon, 08 Jun 2026 12:00:00 GMT"}, 3600),
+        ({"X_RateLimit_Reset": "soon"}, 60),
+        ({"RateLimit_Reset": "90"}, 90),
+        ({"X_RateLimit_Reset": str(EPOCH + 90), "Retry_After": "7"}, 7),
+        ({"X_RateLimit_Reset": str(EPOCH + 90), "Retry_After": "canary"}, 60),
+    ],
+)
+def test_a_429_without_retry_after_waits_for_the_reset_of_its_count(headers: dict[str, str], seconds: float) -> None:
+    error = failure(says(b"", 429, **headers))
+
+    assert isinstance(error, Throttled)
+    assert error.wait == timedelta(seconds=seconds)
+
+
+def rests_until(*answers: Answer) -> datetime | None:
+    """What the client says after these answers, one to a second."""
+    left = list(answers)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await left.pop(0)(request)
+
+    async def ask() -> datetime | None:
+        async with vendor(answer) as url, VendorClient(url, 1, TLS, 5) as client:
+            for second in range(len(answers)):
+                with suppress(PollError):
+                    await client.fetch(REQUEST, HEADERS, NOW + timedelta(seconds=second))
+            return client.rests_until()
+
+    return asyncio.run(ask())
+
+
+def counts(remaining: object, reset: object = EPOCH + 90, status: int = 200) -> Answer:
+    return says(
+        b"{}", status, X_RateLimit_Limit="120", X_RateLimit_Remaining=str(remaining), X_RateLimit_Reset=str(reset)
+    )
+
+
+@pytest.mark.promise(17)
+@pytest.mark.parametrize("status", [200, 307, 401, 404, 429, 500, 503])
+def test_a_spent_count_is_read_from_every_answer(status: int) -> None:
+    assert rests_until(counts(0, status=status)) == NOW + timedelta(seconds=90)
+    assert rests_until(counts(1, status=status)) is None
+
+
+def test_a_spent_count_costs_no_answer() -> None:
+    assert fetch(counts(0)) == b"{}"
+
+
+def test_an_answer_without_counts_asks_for_no_rest() -> None:
+    assert rests_until(says()) is None
+
+
+@pytest.mark.promise(17)
+def test_a_spent_count_stays_spent_whatever_later_answers_say() -> None:
+    # Answers overtake each other: the one that says 1 may be the older.
+    assert rests_until(counts(0), counts(1), counts(0, EPOCH + 30), says()) == NOW + timedelta(seconds=90)
+
+
+def test_a_later_reset_prolongs_the_rest() -> None:
+    assert rests_until(counts(0), counts(0, EPOCH + 95)) == NOW + timedelta(seconds=95)
+
+
+def test_a_rest_that_is_over_gives_way_to_the_next() -> None:
+    assert rests_until(counts(0, 1), says(), counts(0, 1)) == NOW + timedelta(seconds=3)
+
+
+@pytest.mark.promise(16)
+@pytest.mark.parametrize("odd", ["9" * 4000, "NaN", "-Infinity", "٣٠", "1e400", "canary", "", "0x0", "é\udcff"])
+def test_no_count_breaks_a_poll(odd: str) -> None:
+    assert rests_until(counts(odd, odd)) is None
+    assert fetch(says(b"{}", X_RateLimit_Remaining="0", X_RateLimit_Reset=odd, Date=odd)) == b"{}"
+
+
+def test_the_simulated_vendors_clock_is_its_own(vendors: Vendors) -> None:
+    # Its count starts anew in a minute by the wall clock, which virtual time knows nothing of.
+    vendors.script("mentionlab/job/p/1", {"fault": {"status": 429}})
+
+    request = Request("/mentionlab/api/jobs/1", {"x-project-id": "p"})
+
+    async def ask_spent() -> tuple[Throttled, datetime | None]:
+        async with VendorClient(str(vendors.base_url), 1, TLS) as client:
+            with pytest.raises(Throttled) as error:
+                await client.fetch(request, KEYS["mentionlab"], NOW)
+            return error.value, client.rests_until()
+
+    error, until = asyncio.run(ask_spent())
+    assert timedelta(seconds=55) < error.wait <= timedelta(minutes=1)
+    assert until == NOW + error.wait
 
 
 @pytest.mark.promise(16)
@@ -340,6 +438,7 @@ def test_who_is_not_there_is_unreachable(base_url: str, told: str) -> None:
     [
         (says(b"canary", 500, X_Canary="canary"), 5),
         (says(b"canary", 429, Retry_After="canary"), 5),
+        (says(b"canary", 429, X_RateLimit_Remaining="0", X_RateLimit_Reset="canary"), 5),
         (says(b"canary", Content_Encoding="canary"), 5),
         (streams(b"canary", drop=True, Content_Length="canary"), 5),
         (streams(b"canary", drop=True), 5),

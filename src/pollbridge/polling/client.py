@@ -7,7 +7,7 @@ import ssl
 import zlib
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -27,6 +27,10 @@ DEADLINE = 10.0
 
 RETRY_AFTER_LIMIT = timedelta(hours=1)
 RETRY_AFTER_DEFAULT = timedelta(minutes=1)
+
+COUNTS = ("X-RateLimit", "RateLimit")
+"""Whose `-Limit`, `-Remaining` and `-Reset` are read: the common names, and those of the IETF's drafts up to the
+sixth (https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/06/)."""
 
 
 class PollError(Exception):
@@ -75,15 +79,75 @@ def retry_after(value: str | None, now: datetime) -> timedelta:
     """
     if value is None:
         return RETRY_AFTER_DEFAULT
-    if re.fullmatch(r"\d+(\.\d+)?", value.strip(), re.ASCII):
-        seconds = min(float(value), RETRY_AFTER_LIMIT.total_seconds())
-        return timedelta(seconds=seconds)
-    try:
-        until = parsedate_to_datetime(value)
-    except ValueError:
-        return RETRY_AFTER_DEFAULT
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return min(max(until - now, timedelta()), RETRY_AFTER_LIMIT)
+    seconds = _number(value)
+    if seconds is None:
+        until = _date(value)
+        if until is None:
+            return RETRY_AFTER_DEFAULT
+        seconds = until - now.timestamp()
+    return timedelta(seconds=min(max(seconds, 0), RETRY_AFTER_LIMIT.total_seconds()))
+
+
+def until_reset(value: str | None, now: datetime, date: str | None = None) -> timedelta:
+    """How long until a vendor's count starts anew: from a second to an hour.
+
+    Its `Reset` is a Unix timestamp (MentionLab's), also in milliseconds, a date, or up to a day in seconds.
+    A timestamp that makes no sense by our clock goes by the vendor's, which is the answer's `Date`.
+    Rubbish, nothing at all, and the past count as a minute.
+    """
+    number = _number(value or "")
+    if number is not None and number <= 86_400:
+        waits = [number]
+    else:
+        resets = _date(value or "") if number is None else number / 1000 if number > 1e11 else number
+        if resets is None:
+            return RETRY_AFTER_DEFAULT
+        clocks = [now.timestamp(), _date(date or "")]
+        waits = [resets - clock for clock in clocks if clock is not None]
+    longest = RETRY_AFTER_LIMIT.total_seconds()
+    wait = next((wait for wait in waits if -1 < wait <= longest), waits[-1])
+    # Whole seconds: the one it names may not be over yet.
+    return timedelta(seconds=min(max(wait, 1), longest)) if wait > -1 else RETRY_AFTER_DEFAULT
+
+
+def spent_until(headers: Mapping[str, str], now: datetime) -> datetime | None:
+    """Until when the vendor's own count lets nothing more through; None when it does, or there is none."""
+    waits = [
+        until_reset(headers.get(f"{count}-Reset"), now, headers.get("Date"))
+        for count in COUNTS
+        # A gateway that sets no limit says -1 of both: https://github.com/TykTechnologies/tyk/issues/3437
+        if _none(headers.get(f"{count}-Remaining")) and not _none(headers.get(f"{count}-Limit"))
+    ]
+    return now + max(waits) if waits else None
+
+
+def _throttled_for(headers: Mapping[str, str], now: datetime) -> timedelta:
+    """A 429 without Retry-After may still say when its count starts anew."""
+    if "Retry-After" in headers:
+        return retry_after(headers["Retry-After"], now)
+    reset = next((headers[f"{count}-Reset"] for count in COUNTS if f"{count}-Reset" in headers), None)
+    return until_reset(reset, now, headers.get("Date"))
+
+
+def _none(value: str | None) -> bool:
+    """Whether a count says 0, or less."""
+    return re.fullmatch(r"0+(\.0+)?|-\d+(\.\d+)?", (value or "").strip(), re.ASCII) is not None
+
+
+def _number(value: str) -> float | None:
+    value = value.strip()
+    return float(value) if re.fullmatch(r"\d+(\.\d+)?", value, re.ASCII) else None
+
+
+def _date(value: str) -> float | None:
+    """The Unix timestamp of a date as HTTP or ISO 8601 write it; UTC when it has no offset."""
+    for read in (parsedate_to_datetime, datetime.fromisoformat):
+        try:
+            moment = read(value.strip())
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
+            continue
+    return None
 
 
 @dataclass(slots=True)
@@ -95,6 +159,7 @@ class VendorClient(AbstractAsyncContextManager["VendorClient"]):
     tls: ssl.SSLContext
     deadline: float = DEADLINE
     session: aiohttp.ClientSession | None = None
+    _rests_until: datetime | None = field(default=None, init=False)
 
     async def __aenter__(self) -> Self:
         self.session = aiohttp.ClientSession(
@@ -119,6 +184,14 @@ class VendorClient(AbstractAsyncContextManager["VendorClient"]):
         if self.session:
             await self.session.close()
 
+    def rests_until(self) -> datetime | None:
+        """Until when the vendor's own count, on any answer so far, said to send nothing more. May be over by now."""
+        return self._rests_until
+
+    def _note(self, until: datetime | None) -> None:
+        if until and (self._rests_until is None or until > self._rests_until):
+            self._rests_until = until
+
     async def fetch(self, request: Request, headers: Mapping[str, str], now: datetime) -> bytes:
         """The decoded body of a 200. Raises PollError."""
         assert self.session, "the client is used as a context"
@@ -129,8 +202,9 @@ class VendorClient(AbstractAsyncContextManager["VendorClient"]):
             async with self.session.request(
                 request.method, url, headers=told, data=request.body, allow_redirects=False
             ) as answer:
+                self._note(spent_until(answer.headers, now))
                 if answer.status == 429:
-                    raise Throttled(retry_after(answer.headers.get("Retry-After"), now))
+                    raise Throttled(_throttled_for(answer.headers, now))
                 if answer.status != 200:
                     raise Refused(answer.status)
                 raw = await _read(answer.content)
