@@ -69,7 +69,9 @@ def test_nothing_remains(remaining: str) -> None:
     assert spent(remaining=remaining) == NOW + timedelta(minutes=1)
 
 
-@pytest.mark.parametrize("remaining", ["1", "119", "0.5", "", " ", "-", "+0", "0, 0", "0x0", "٠", "NaN", "none", "0e1"])
+@pytest.mark.parametrize(
+    "remaining", ["1", "119", "0.5", "", " ", "-", "+0", "0, 0", "0x0", "٠", "-٣", "NaN", "none", "0e1"]
+)
 def test_something_remains_or_it_is_not_said(remaining: str) -> None:
     assert spent(remaining=remaining) is None
 
@@ -104,9 +106,13 @@ def test_a_vendor_whose_clock_is_wrong_is_understood_by_its_date(theirs: datetim
     assert rest == timedelta(seconds=max(by_our_clock, 1) if -1 < by_our_clock <= 3600 else seconds)
 
 
-@given(seconds=st.integers(1, 3600), date=hostile)
+@given(seconds=st.integers(0, 3600), date=st.just("Mon, 08 Jun 2026 11:00:00 GMT") | hostile)
 def test_a_reset_that_makes_sense_by_our_clock_needs_no_date(seconds: int, date: str) -> None:
-    assert until_reset(str(EPOCH + seconds), NOW, date) == timedelta(seconds=seconds)
+    assert until_reset(str(EPOCH + seconds), NOW, date) == timedelta(seconds=max(seconds, 1))
+
+
+def test_a_reset_that_is_over_by_the_vendors_clock_is_over_whatever_ours_says() -> None:
+    assert until_reset(str(EPOCH + 9000), NOW, "Mon, 08 Jun 2026 15:00:00 GMT") == timedelta(minutes=1)
 
 
 @given(
