@@ -26,5 +26,7 @@ def poller() -> Poller:
 def handler(event: dict[str, Any], context: Any) -> dict[str, object]:
     report = asyncio.run(poller().sweep(event, lambda: context.get_remaining_time_in_millis() / 1000))
     logger().info("swept", extra=report.json_object())
-    count({"Sweeps": 1, **{name.title(): n for name, n in report.counts.items()}}, connection=report.connection)
+    told = {"MinutesBehind": report.behind, "JobsLeft": report.left, "Troubles": report.troubles}
+    counts = {name.title(): n for name, n in report.counts.items()}
+    count({"Sweeps": 1, **told, **counts}, connection=report.connection)
     return report.json_object()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from aws_cdk import ArnFormat, Aws, Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
@@ -15,6 +17,18 @@ from infra.constructs.acknowledged import acknowledge
 from pollbridge.config import Alarms as Settings
 
 FIVE_MINUTES = Duration.minutes(5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """A number that the sweeps of a connection tell of it, and when somebody has to look at it."""
+
+    metric: str
+    meaning: str
+    """With `{connection}` where its name goes."""
+    threshold: float = 1
+    spells: int = 1
+    """For how many spells of five minutes in a row."""
 
 
 class Alarms(Construct):
@@ -68,17 +82,21 @@ class Alarms(Construct):
 
     def when_told(self, function: lambda_.Function, metric: str, *, meaning: str) -> None:
         """Ring when a function counts something that a person has to look at."""
+        counted = _told(metric, period=Duration.hours(1), statistic="Sum", service="auditor")
+        self._ring(function, metric, metric=counted, description=meaning)
+
+    def when_sweeps_tell(self, function: lambda_.Function, finding: Finding, *, connection: str) -> None:
+        """Ring when a connection's sweeps tell that much of it, at the worst, in so many spells of five minutes."""
         self._ring(
             function,
-            metric,
-            metric=cloudwatch.Metric(
-                namespace="pollbridge",
-                metric_name=metric,
-                dimensions_map={"service": "auditor"},
-                period=Duration.hours(1),
-                statistic="Sum",
+            finding.metric,
+            metric=_told(
+                finding.metric, period=FIVE_MINUTES, statistic="Maximum", service="poller", connection=connection
             ),
-            description=meaning,
+            description=finding.meaning.format(connection=connection),
+            threshold=finding.threshold,
+            evaluation_periods=finding.spells,
+            datapoints_to_alarm=finding.spells,
         )
 
     def _ring(
@@ -141,3 +159,14 @@ class Alarms(Construct):
         return Stack.of(self).format_arn(
             service="cloudwatch", resource="alarm", resource_name="*", arn_format=ArnFormat.COLON_RESOURCE_NAME
         )
+
+
+def _told(metric: str, *, period: Duration, statistic: str, **dimensions: str) -> cloudwatch.Metric:
+    """A metric as `pollbridge.observability.count` writes it."""
+    return cloudwatch.Metric(
+        namespace="pollbridge",
+        metric_name=metric,
+        dimensions_map=dimensions,
+        period=period,
+        statistic=statistic,
+    )

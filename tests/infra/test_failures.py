@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from tests.infra.conftest import Synthesize, Template
+from pollbridge.observability import count
+from tests.infra.conftest import CONFIGURATION, Resource, Synthesize, Template
 
 
 def alarmed_queues(template: Template) -> set[str]:
@@ -115,11 +118,73 @@ def test_the_pollers_silence_rings_within_five_minutes(template: Template) -> No
     assert sorted(periods)[: len(periods) - 1] == [300] * (len(periods) - 1)
 
 
+def swept(template: Template) -> list[Resource]:
+    """The alarms that go by what sweeps tell of their connection."""
+    return [a for a in template.all("CloudWatch::Alarm") if a["MetricName"] in {"MinutesBehind", "Troubles"}]
+
+
+def dimensions(alarm: Resource) -> dict[str, str]:
+    return {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]}
+
+
+def test_every_connection_alarms_when_it_falls_behind_and_when_it_is_in_trouble(template: Template) -> None:
+    found = {(alarm["MetricName"], dimensions(alarm)["connection"]) for alarm in swept(template)}
+
+    assert found == {(name, vendor) for name in ("MinutesBehind", "Troubles") for vendor in CONFIGURATION["vendors"]}
+    assert len(swept(template)) == len(found)
+
+
+def test_an_alarm_on_sweeps_reads_the_metric_that_the_poller_writes(
+    template: Template, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for alarm in swept(template):
+        connection = dimensions(alarm)["connection"]
+        [environment] = [
+            function["Environment"]["Variables"]
+            for function in template.all("Lambda::Function")
+            if function["Environment"]["Variables"].get("CONNECTION") == connection
+        ]
+        for name in ("POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE"):
+            monkeypatch.setenv(name, environment[name])
+        count({alarm["MetricName"]: 1}, connection=connection)
+
+        written = json.loads(capsys.readouterr().out)
+        [directive] = written["_aws"]["CloudWatchMetrics"]
+        assert alarm["Namespace"] == directive["Namespace"]
+        assert dimensions(alarm) == {name: written[name] for name in directive["Dimensions"][0]}
+
+
+@pytest.mark.parametrize(
+    ("metric", "threshold", "spells"),
+    [
+        ("MinutesBehind", 15, 3),
+        ("Troubles", 1, 1),
+    ],
+)
+def test_a_connection_rings_by_the_worst_sweep_of_five_minutes_in_a_row(
+    template: Template, metric: str, threshold: int, spells: int
+) -> None:
+    for alarm in [alarm for alarm in swept(template) if alarm["MetricName"] == metric]:
+        assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (threshold, "GreaterThanOrEqualToThreshold")
+        assert (alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"]) == (spells, spells)
+        assert (alarm["Statistic"], alarm["Period"]) == ("Maximum", 300)
+        assert alarm["TreatMissingData"] == "notBreaching"  # silence has an alarm of its own
+
+
+def test_an_alarm_on_sweeps_names_its_connection_and_where_to_read_on(template: Template) -> None:
+    for alarm in swept(template):
+        text = alarm["AlarmDescription"]
+
+        assert dimensions(alarm)["connection"] in text
+        assert text.endswith("see docs/operating.md.")
+
+
 def test_a_stack_without_schedules_has_them_disabled_and_expects_no_invocations(synthesize: Synthesize) -> None:
     quiet = synthesize(scheduled=False)
 
     assert {schedule["State"] for schedule in quiet.all("Scheduler::Schedule")} == {"DISABLED"}
     assert not [a for a in quiet.all("CloudWatch::Alarm") if a["MetricName"] == "Invocations"]
+    assert not swept(quiet)
 
 
 def test_a_given_topic_is_used_and_none_is_made(synthesize: Synthesize) -> None:

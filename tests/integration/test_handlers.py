@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -19,6 +20,8 @@ from pollbridge.history.entries import Entries
 from pollbridge.history.heads import Heads
 from pollbridge.history.table import Table
 from pollbridge.model.job import JobKey
+from pollbridge.polling.poller import Poller
+from pollbridge.polling.sweep import Outcome, Report
 from tests.integration.simulated import Receivers, Vendors, simulated_receivers, simulated_vendors
 from tests.kit.events import cases, event
 from tests.kit.streaming import records
@@ -182,6 +185,41 @@ def test_a_missing_secret_is_part_of_the_pollers_result(deployment: Deployment) 
     report = deployment.wake("poller", event("poller", "scheduled"))
 
     assert report["errors"] == {"secret vendor is missing: set it with `pollbridge secret set vendor`": 1}
+
+
+def metrics(printed: str) -> dict[str, Any]:
+    """The one record of metrics among what a function printed."""
+    [record] = [json.loads(line) for line in printed.splitlines() if '"_aws"' in line]
+    return cast(dict[str, Any], record)
+
+
+def test_the_poller_counts_what_its_alarms_read(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    swept = Report("mentionlab", START, Outcome.UNFINISHED, Counter(due=9), behind=16, left=7, troubles=2)
+
+    async def sweep(*_: object) -> Report:
+        return swept
+
+    monkeypatch.setattr(Poller, "sweep", sweep)
+    report = deployment.wake("poller", event("poller", "scheduled"))
+
+    told = metrics(capsys.readouterr().out)
+    assert (told["MinutesBehind"], told["JobsLeft"], told["Troubles"], told["Due"]) == ([16], [7], [2], [9])
+    assert (report["behind"], report["left"], report["troubles"]) == (16, 7, 2)
+
+
+def test_the_poller_counts_by_connection_only_and_tells_zero_when_all_is_well(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = deployment.wake("poller", event("poller", "scheduled"))
+
+    told = metrics(capsys.readouterr().out)
+    assert (told["MinutesBehind"], told["JobsLeft"], told["Troubles"]) == ([0], [0], [0])
+    assert told["connection"] == "mentionlab"
+    [[dimensions]] = [directive["Dimensions"] for directive in told["_aws"]["CloudWatchMetrics"]]
+    assert sorted(dimensions) == ["connection", "service"]
+    assert report.keys().isdisjoint({"behind", "left", "troubles"})
 
 
 def test_the_publisher_publishes_what_the_stream_brings(deployment: Deployment, log: list[dict[str, Any]]) -> None:
