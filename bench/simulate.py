@@ -29,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 from bench.indexed import Indexed
 from bench.stories import CONNECTION, CONNECTION_HEAD, START, STORIES, Job, Story, World
 from pollbridge.history.connections import Connections
+from pollbridge.history.discoveries import Discoveries
 from pollbridge.history.entries import Entries, entry_of, raw_sk
 from pollbridge.history.heads import Heads
 from pollbridge.history.publication import Publication
@@ -180,7 +181,7 @@ class _Run:
         self.heads = Heads(table)
         self.publication = Publication(table)
         entries = Entries(table, timedelta(days=400), timedelta(days=30))
-        self.sweep = Sweep("oration", CONNECTION, self.heads, entries, Connections(table), self._secret)
+        self.sweep = Sweep("oration", CONNECTION, self.heads, entries, Connections(table), Discoveries(table), self._secret)
 
     def _secret(self, _name: str) -> dict[str, str]:
         self.row.counts["secret reads"] += 1

@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.http_clients import server
 from pollbridge.config import Connection, Limits
 from pollbridge.history.connections import Connections
+from pollbridge.history.discoveries import Discoveries
 from pollbridge.history.entries import Entries
 from pollbridge.history.heads import Heads
 from pollbridge.history.table import Item, Table
@@ -96,6 +97,7 @@ def main() -> None:
         Heads(table),
         Entries(table, timedelta(days=1), timedelta(days=1)),
         Connections(table),
+        Discoveries(table),
         lambda _: {"x-api-key": "k"},
     )
     now = datetime(2026, 6, 8, 12, 0, tzinfo=UTC)

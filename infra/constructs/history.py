@@ -52,8 +52,14 @@ class History(Construct):
         return cast("str", self._table.table_stream_arn)
 
     def grant_recording(self, function: Function) -> None:
-        """Read a head, put and update items: a transaction needs just its writes' permissions."""
-        function.may("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", on=[self._table.table_arn])
+        """Read heads, put and update items: a transaction needs just its writes' permissions."""
+        function.may(
+            "dynamodb:GetItem",
+            "dynamodb:BatchGetItem",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+            on=[self._table.table_arn],
+        )
 
     def grant_marking(self, function: Function) -> None:
         """Take the mark off a published entry."""

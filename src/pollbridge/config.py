@@ -118,6 +118,7 @@ class Cadence(Section):
     fresh: Duration = timedelta(minutes=15)
     settle: Duration = timedelta(hours=24)
     discovery: Duration = timedelta(minutes=5)
+    expire: Duration = timedelta(days=30)
 
 
 class Limits(Section):

@@ -21,7 +21,7 @@ from pollbridge.history.heads import Heads
 from pollbridge.history.table import Table
 from pollbridge.model.job import JobKey
 from pollbridge.polling.poller import Poller
-from pollbridge.polling.sweep import Outcome, Report
+from pollbridge.polling.report import Outcome, Report
 from tests.integration.simulated import Receivers, Vendors, simulated_receivers, simulated_vendors
 from tests.kit.events import cases, event
 from tests.kit.streaming import records

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pollbridge.history.connections import Round
+from pollbridge.history.connections import Place, Round
 from pollbridge.history.table import Table
 from pollbridge.model.instant import epoch_minute
 from pollbridge.polling.client import Throttled
-from pollbridge.polling.sweep import Outcome
+from pollbridge.polling.report import Outcome
 from tests.kit.memory import Memory
 from tests.kit.sweeping import Bench, oration_body, oration_key
 
@@ -102,7 +102,7 @@ def test_a_completed_minute_is_one_after_which_every_due_job_was_asked(jobs: int
 
 
 def test_a_round_knows_what_it_has_looked_at_though_it_goes_round_behind_the_last_key() -> None:
-    keys = [oration_key(name) for name in JOBS]
+    keys = [Place(1, oration_key(name)) for name in JOBS]
     straight, around = Round(1, keys[2], keys[5]), Round(1, keys[7], keys[1])
 
     assert [n for n, key in enumerate(keys) if straight.looked_at(key)] == [2, 3, 4]
@@ -139,11 +139,11 @@ def test_a_round_is_not_gone_on_with_where_a_sweep_died() -> None:
     _tick(bench, 4)
     killer = bench.connections.get("oration").round
     assert killer
-    path = f"/jobs/{killer.cursor.id}"
+    path = f"/jobs/{killer.cursor.key.id}"
     bench.answers[path] = lambda: (_ for _ in ()).throw(SystemExit)
 
     for _ in range(20):
         with suppress(BaseException):
             _tick(bench, 4)
 
-    assert set(JOBS) - {name for name in JOBS if bench.history(oration_key(name))} <= {killer.cursor.id}
+    assert set(JOBS) - {name for name in JOBS if bench.history(oration_key(name))} <= {killer.cursor.key.id}

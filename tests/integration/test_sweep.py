@@ -21,7 +21,7 @@ from pollbridge.history.table import Table
 from pollbridge.model.instant import MINUTE, read_iso
 from pollbridge.model.job import JobKey
 from pollbridge.polling.client import BadAnswer, Refused, Throttled, Unreachable, retry_after
-from pollbridge.polling.sweep import Outcome
+from pollbridge.polling.report import Outcome
 from pollbridge.secrets import UnusableSecret
 from pollbridge.vendors.answer import Request
 from tests.kit.faults import Crash, Fault, lost, throttle
@@ -192,6 +192,7 @@ def test_a_vendor_whose_clock_is_wrong_hides_no_change(bench: Bench, days: int) 
     ids=str,
 )
 def test_what_is_no_answer_leaves_the_state_untouched(bench: Bench, answer: Any) -> None:
+    watch(bench, "well")
     bench.watch(KEY, oration_body(), answer)
     bench.tick()
     before = bench.head(KEY)
@@ -205,6 +206,7 @@ def test_what_is_no_answer_leaves_the_state_untouched(bench: Bench, answer: Any)
 
 @pytest.mark.promise(16)
 def test_no_poll_error_shows_anything_of_the_answer(bench: Bench) -> None:
+    watch(bench, "well")
     for name, body in {"a": b'{"canary', "b": b'{"id": "canary", "canary": 1}', "c": b'"canary"'}.items():
         bench.watch(oration_key(name), body)
 
@@ -216,29 +218,32 @@ def test_no_poll_error_shows_anything_of_the_answer(bench: Bench) -> None:
 
 
 def test_failures_are_tried_again_ever_more_seldom(bench: Bench) -> None:
+    watch(bench, "well")
     bench.watch(KEY, Refused(500))
 
     looks = []
     for minute in range(1, 62):
         bench.tick()
-        looks += [minute] if bench.polled() else []
+        looks += [minute] if KEY.id in bench.polled() else []
 
     assert [later - earlier for earlier, later in pairwise(looks)] == [1, 2, 4, 8, 15, 15, 15]
     assert bench.head(KEY).row.failures == 5
 
 
 def test_failing_for_ever_stops_writing(bench: Bench) -> None:
+    watch(bench, "well")
     bench.watch(KEY, Refused(500))
     bench.tick(40)
-    before = len(bench.aws.writes("JOB#"))
+    before = len(bench.aws.writes(f"JOB#{KEY}"))
 
     bench.tick(300)
 
-    assert len(bench.polled()) >= 20
-    assert len(bench.aws.writes("JOB#")) == before
+    assert bench.polled().count(KEY.id) >= 20
+    assert len(bench.aws.writes(f"JOB#{KEY}")) == before
 
 
 def test_an_answer_clears_the_failures(bench: Bench) -> None:
+    watch(bench, "well")
     bench.watch(KEY, oration_body(), *[Refused(500)] * 3, oration_body())
 
     bench.tick(9)
@@ -266,6 +271,7 @@ def test_a_slow_answer_vouches_for_the_moment_of_asking(bench: Bench) -> None:
 
 @pytest.mark.promise(2)
 def test_a_change_behind_failures_is_seen_with_the_gap_it_had(bench: Bench) -> None:
+    watch(bench, "well")
     bench.watch(KEY, oration_body(), oration_body(), *[Refused(500)] * 3, oration_body(status="success"))
 
     bench.tick(10)

@@ -32,6 +32,14 @@ class Memory:
             item = self.items.get(_place(Key))
             return {"Item": deepcopy(item)} if item else {}
 
+    def batch_get_item(self, *, RequestItems: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        [(table, wanted)] = RequestItems.items()
+        names = wanted["ExpressionAttributeNames"].values()
+        with self.lock:
+            found = [self.items.get(_place(key), {}) for key in wanted["Keys"]]
+        parts = [{name: deepcopy(item[name]) for name in names if name in item} for item in found if item]
+        return {"Responses": {table: parts}, "UnprocessedKeys": {}}
+
     def put_item(self, **put: Any) -> dict[str, Any]:
         with self.lock:
             self._write({"Put": put})

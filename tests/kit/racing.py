@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Callable
@@ -12,14 +11,13 @@ from datetime import datetime, timedelta
 from threading import Barrier
 from typing import Any
 
-from pollbridge.history.connections import ConnectionHead
 from pollbridge.history.entries import Observation
 from pollbridge.history.heads import DueJob
 from pollbridge.history.table import LostRace
 from pollbridge.model.instant import epoch_minute
 from pollbridge.model.job import JobKey
-from pollbridge.polling.limits import Pace
-from pollbridge.polling.sweep import Report, _Polls
+from pollbridge.polling.recording import Recorder
+from pollbridge.polling.report import Report
 from tests.kit.sweeping import Bench, oration_body
 
 
@@ -53,22 +51,20 @@ def recording(
     assert head.slot
     assert head.row
     job = DueJob(key, head.slot, head.row)
-    minute = epoch_minute(asked_at)
-    polls = _Polls(
-        bench.sweep(),
-        ConnectionHead(),
-        minute,
-        bench.fetch,
+    recorder = Recorder(
+        bench.connection,
+        bench.heads,
+        bench.entries,
         lambda: bench.now,
-        bench.time_left,
+        epoch_minute(asked_at),
+        None,
         Report("oration", asked_at),
-        Pace.after(None, bench.connection.pace, lambda: bench.now, asyncio.sleep),
     )
     kind = bench.connection.vendor.kinds[key.kind]
 
     def record() -> str:
         with suppress(LostRace):
-            return polls._record(job, kind.answer(key, body), observation)
+            return recorder.record(job, kind.answer(key, body), observation)
         return "lost"
 
     return record

@@ -1,13 +1,16 @@
-"""Connection heads: who sweeps now, which minutes are done, and until when the vendor wants to be left alone."""
+"""Connection heads: who sweeps now, which minutes are done, how the vendor is, and how long it waits."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any, Self
 
 from pollbridge.history.table import HEAD, Item, LostRace, Table, number, setting, text
+from pollbridge.model.health import WELL, Health
 from pollbridge.model.instant import from_minute, read_iso, sortable
 from pollbridge.model.job import JobKey
 
@@ -27,21 +30,38 @@ class NotBegun(Exception):
         self.refusal = refusal
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where a job stands in the order of a sweep: the fastest rung first, then by key."""
+
+    rung: int
+    key: JobKey
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """The inverse of `str`."""
+        rung, _, printed = text.partition(" ")
+        return cls(int(rung), JobKey.parse(printed))
+
+    def __str__(self) -> str:
+        return f"{self.rung} {self.key}"
+
+
 @dataclass(frozen=True, slots=True)
 class Round:
-    """A tick whose jobs one sweep could not finish: they are looked at in the order of their keys, sweep by sweep."""
+    """A tick whose jobs one sweep could not finish: they are looked at in the order of their places, sweep by sweep."""
 
     tick: int
-    start: JobKey
-    """The key it began with: when the cursor comes round to it, the tick is completed."""
-    cursor: JobKey
-    """The first key that was not looked at."""
+    start: Place
+    """The place it began with: when the cursor comes round to it, the tick is completed."""
+    cursor: Place
+    """The first place that was not looked at."""
 
-    def looked_at(self, key: JobKey) -> bool:
-        """Whether the key lies between start and cursor, going round behind the last one."""
+    def looked_at(self, place: Place) -> bool:
+        """Whether the place lies between start and cursor, going round behind the last one."""
         if self.start <= self.cursor:
-            return self.start <= key < self.cursor
-        return key >= self.start or key < self.cursor
+            return self.start <= place < self.cursor
+        return place >= self.start or place < self.cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +88,10 @@ class ConnectionHead:
     """The last requests, for the limits that go over more than one sweep."""
     died: bool = False
     """The last sweep never gave its lease back."""
+    health: Health = WELL
+    incarnation: str = field(default_factory=lambda: uuid.uuid4().hex)
+    version: int = 0
+    """Of the last of its events."""
 
 
 def connection_pk(connection: str) -> str:
@@ -83,6 +107,9 @@ def connection_of(item: Item) -> ConnectionHead:
         waits_until=read_iso(waits) if waits else None,
         sent=Sent(number(item, "sent"), read_iso(sent_at)) if sent_at else None,
         died="lease_owner" in item,
+        health=Health.read(text(item, "health")),
+        incarnation=text(item, "incarnation") or uuid.uuid4().hex,
+        version=number(item, "version"),
     )
 
 
@@ -90,7 +117,10 @@ def _round_of(item: Item) -> Round | None:
     start, cursor = text(item, "round_start"), text(item, "cursor")
     if start is None or cursor is None:
         return None
-    return Round(number(item, "round_tick"), JobKey.parse(start), JobKey.parse(cursor))
+    try:
+        return Round(number(item, "round_tick"), Place.read(start), Place.read(cursor))
+    except ValueError:
+        return None  # Written by another release: the round begins anew.
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,37 +177,36 @@ class Connections:
             return
 
     def give_back(
-        self,
-        connection: str,
-        owner: str,
-        *,
-        completed: int | None,
-        round_: Round | None = None,
-        waits_until: datetime | None = None,
-        sent: Sent | None = None,
+        self, connection: str, owner: str, left: ConnectionHead, entries: Sequence[Mapping[str, Any]] = ()
     ) -> None:
-        """Give the lease back and say how far the sweep came. Raises LostRace if the lease went to another.
+        """Give the lease back, and leave the connection so. Raises LostRace if the lease went to another.
 
-        `completed` is the last tick of which every due job is done, `round_` what the next sweep goes on with.
+        `entries` are puts of history entries up to `left.version`, written with the rest or not at all.
         """
+        round_, waits, sent, version = left.round, left.waits_until, left.sent, left.version
         told: dict[str, dict[str, str] | None] = {
-            "completed_tick": None if completed is None else {"N": str(completed)},
+            "completed_tick": None if left.completed is None else {"N": str(left.completed)},
             "round_tick": {"N": str(round_.tick)} if round_ else None,
             "round_start": {"S": str(round_.start)} if round_ else None,
             "cursor": {"S": str(round_.cursor)} if round_ else None,
-            "waits_until": {"S": sortable(waits_until)} if waits_until else None,
+            "waits_until": {"S": sortable(waits)} if waits else None,
             "sent": {"N": str(sent.count)} if sent else None,
             "sent_at": {"S": sortable(sent.last_at)} if sent else None,
+            "health": {"S": str(left.health)} if left.health != WELL else None,
+            "incarnation": {"S": left.incarnation} if version else None,
+            "version": {"N": str(version)} if version else None,
             "lease_owner": None,
             "lease_until": None,
         }
-        self.table.update(
-            setting(
-                connection_pk(connection),
-                HEAD,
-                when="lease_owner = :owner",
-                set_={name: value for name, value in told.items() if value},
-                remove=[name for name, value in told.items() if not value],
-                values={":owner": {"S": owner}},
-            )
+        update = setting(
+            connection_pk(connection),
+            HEAD,
+            when="lease_owner = :owner",
+            set_={name: value for name, value in told.items() if value},
+            remove=[name for name, value in told.items() if not value],
+            values={":owner": {"S": owner}},
         )
+        if entries:
+            self.table.transact({"Update": update | {"TableName": self.table.name}}, *entries)
+        else:
+            self.table.update(update)

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from pollbridge.history.heads import DueRow, Head, by_state, job_pk
+from pollbridge.history.connections import connection_pk
+from pollbridge.history.heads import LOST_AFTER, DueRow, Head, by_state, job_pk, labels_value, unborn
 from pollbridge.history.table import HEAD, Item, Table, key, number, setting, text
 from pollbridge.model.cadence import Slot
-from pollbridge.model.change import Change, Fingerprint
-from pollbridge.model.event import JobEvent, job_event
-from pollbridge.model.instant import epoch_minute, iso, sortable
-from pollbridge.model.job import JobKey
+from pollbridge.model.change import Change, Fingerprint, detect
+from pollbridge.model.event import Event, JobEvent, job_event
+from pollbridge.model.instant import epoch_minute, iso, read_iso, sortable
+from pollbridge.model.job import JobKey, Snapshot
 
 RAW_LIMIT = 64 * 1024
 """Bytes of a compressed raw body that are kept; a longer one is cut and named by its SHA-256."""
@@ -30,8 +31,11 @@ class Observation:
 
     asked_at: datetime
     observed_at: datetime
-    body: bytes
+    body: bytes | None
+    """None where it is the absence of an answer that is recorded."""
     body_hash: str
+    covered: bool = False
+    """Whether the vendor's list shows the job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,91 +86,151 @@ class Entries:
         observation: Observation,
         *,
         vendor: str,
-        slot: Slot,
+        slot: Slot | None,
         last_seen_at: datetime | None,
         recorded_at: datetime,
     ) -> JobEvent:
-        """Head and entry in one transaction, from which the stream makes the event.
+        """Head and entry in one transaction, from which the stream makes the event. Without a slot the job is no
+        longer followed.
 
         Raises LostRace when the head is no longer at the version the change was detected against, or no longer
         followed: then the answer is dropped, for whoever was first has told the truth or the next tick will.
         """
-        version = head.version + 1
-        event = job_event(
+        seen = "version = :seen AND incarnation = :incarnation AND attribute_exists(due_slot)"
+        values = {":seen": {"N": str(head.version)}, ":incarnation": {"S": head.incarnation}}
+        event = self._event(head, change, observation, vendor, last_seen_at)
+        update = self._head_update(head, change, observation, slot, when=seen, values=values)
+        self._write(head, event, observation, update, recorded_at, told=True)
+        return event
+
+    def discover(
+        self,
+        job: JobKey,
+        snapshot: Snapshot,
+        observation: Observation,
+        *,
+        vendor: str,
+        slot: Slot | None,
+        told: bool,
+        since: datetime,
+        recorded_at: datetime,
+    ) -> JobEvent:
+        """The first sight of a job that nobody registered: told, or recorded silently.
+
+        `since` is what the cadence counts from. Raises LostRace when somebody registered it meanwhile.
+        """
+        head = unborn(job, since)
+        change = detect(None, snapshot)
+        assert change  # first sight is always one
+        event = self._event(head, change, observation, vendor, None)
+        born = {
+            "incarnation": {"S": head.incarnation},
+            "labels": labels_value({}),
+            "registered_at": {"S": iso(observation.observed_at)},
+            **({} if told else {"silent": {"BOOL": True}}),
+        }
+        update = self._head_update(head, change, observation, slot, when="attribute_not_exists(PK)", born=born)
+        self._write(head, event, observation, update, recorded_at, told=told)
+        return event
+
+    def _event(
+        self, head: Head, change: Change, observation: Observation, vendor: str, last_seen_at: datetime | None
+    ) -> JobEvent:
+        return job_event(
             head.key,
             change,
             vendor=vendor,
             incarnation=head.incarnation,
-            version=version,
+            version=head.version + 1,
             labels=head.labels,
             observed_at=observation.observed_at,
             last_seen_at=last_seen_at,
         )
-        self._put_raw(head.key, version, observation, recorded_at)
+
+    def _write(
+        self,
+        head: Head,
+        event: JobEvent,
+        observation: Observation,
+        update: dict[str, Any],
+        recorded_at: datetime,
+        *,
+        told: bool,
+    ) -> None:
+        if observation.body is not None:
+            self._put_raw(head.key, event.version, observation.body, observation.body_hash, recorded_at)
+        entry = self.entry(job_pk(head.key), str(head.key), event, recorded_at, told=told)
         self.table.transact(
-            {"Update": self._head_update(head, change, observation, version, slot) | {"TableName": self.table.name}},
-            {
-                "Put": {
-                    "TableName": self.table.name,
-                    "Item": self._entry(head, event, observation, recorded_at),
-                    "ConditionExpression": "attribute_not_exists(PK)",
-                }
-            },
+            {"Update": update | {"TableName": self.table.name}},
+            self.put(entry | {"body_hash": {"S": observation.body_hash}}),
         )
-        return event
 
     def _head_update(
-        self, head: Head, change: Change, observation: Observation, version: int, slot: Slot
+        self,
+        head: Head,
+        change: Change,
+        observation: Observation,
+        slot: Slot | None,
+        *,
+        when: str,
+        values: Item | None = None,
+        born: Item | None = None,
     ) -> dict[str, Any]:
         current = change.current
         row = DueRow(
-            version=version,
-            since=observation.observed_at,
+            version=head.version + 1,
+            since=head.row.since if born and head.row else observation.observed_at,
             seen=observation.asked_at,
             entered=epoch_minute(observation.observed_at),
             body_hash=observation.body_hash,
             fingerprint=Fingerprint.of(current),
+            covered=observation.covered,
+            missed=LOST_AFTER if change.lost else 0,
         )
         set_: dict[str, Any] = {
-            "version": {"N": str(version)},
-            "snapshot": {"S": current.model_dump_json(exclude_none=True)},
+            "version": {"N": str(row.version)},
             "changed_at": {"S": sortable(observation.observed_at)},
             "observed_at": {"S": iso(observation.observed_at)},
-            "connection_state": by_state(head.key.connection, current.state),
             "due_row": {"S": str(row)},
-            "due_slot": {"S": str(slot)},
+            **(born or {}),
         }
-        return setting(
-            job_pk(head.key),
-            HEAD,
-            when="version = :seen AND incarnation = :incarnation AND attribute_exists(due_slot)",
-            set_=set_,
-            remove=("poll_error", "lost"),
-            values={":seen": {"N": str(head.version)}, ":incarnation": {"S": head.incarnation}},
-        )
+        remove = {"poll_error"} if born else {"poll_error", "silent"}
+        if change.seen:
+            set_["snapshot"] = {"S": current.model_dump_json(exclude_none=True)}
+            set_["connection_state"] = by_state(head.key.connection, current.state)
+        for name, value in (("due_slot", {"S": str(slot)} if slot else None), ("lost", change.lost and {"BOOL": True})):
+            if value:
+                set_[name] = value
+            else:
+                remove.add(name)
+        return setting(job_pk(head.key), HEAD, when=when, set_=set_, remove=sorted(remove), values=values or {})
 
-    def _entry(self, head: Head, event: JobEvent, observation: Observation, recorded_at: datetime) -> Item:
-        pk = job_pk(head.key)
+    def entry(self, pk: str, subject: str, event: Event, recorded_at: datetime, *, told: bool = True) -> Item:
+        """The history entry of an event, to be put where there is none of that version yet."""
+        observed_at = sortable(read_iso(event.observed_at))
         return key(pk, version_sk(event.version)) | {
             "version": {"N": str(event.version)},
             "event_id": {"S": event.id},
             "detail_type": {"S": event.detail_type},
             "event": {"S": event.json_text()},
             "observed_at": {"S": event.observed_at},
-            "body_hash": {"S": observation.body_hash},
             "day": {"S": event.observed_at[:10]},
-            "moment": {"S": f"{sortable(observation.observed_at)}#{head.key}"},
+            "moment": {"S": f"{observed_at}#{subject}"},
             "recorded_at": {"S": sortable(recorded_at)},
             "expires_at": expiry(recorded_at, self.retain),
-            "unpublished": UNPUBLISHED,
+            **({"unpublished": UNPUBLISHED} if told else {}),
         }
 
-    def _put_raw(self, job: JobKey, version: int, observation: Observation, recorded_at: datetime) -> None:
-        packed = zlib.compress(without_persons(observation.body), 6)
+    def put(self, entry: Item) -> dict[str, Any]:
+        """The part of a transaction that writes the entry."""
+        return {"Put": {"TableName": self.table.name, "Item": entry, "ConditionExpression": "attribute_not_exists(PK)"}}
+
+    def _put_raw(self, job: JobKey, version: int, body: bytes, body_hash: str, recorded_at: datetime) -> None:
+        packed = zlib.compress(without_persons(body), 6)
         item = key(job_pk(job), raw_sk(version)) | {
             "body": {"B": packed[:RAW_LIMIT]},
-            "body_hash": {"S": observation.body_hash},
-            "sha256": {"S": hashlib.sha256(observation.body).hexdigest()},
+            "body_hash": {"S": body_hash},
+            "sha256": {"S": hashlib.sha256(body).hexdigest()},
             "expires_at": expiry(recorded_at, self.raw),
         }
         if len(packed) > RAW_LIMIT:
@@ -175,7 +239,14 @@ class Entries:
 
     def of(self, job: JobKey) -> Iterator[Entry]:
         """Every entry of a job, oldest first."""
-        values = {":pk": {"S": job_pk(job)}, ":v": {"S": "V#"}}
+        return self._of(job_pk(job))
+
+    def of_connection(self, connection: str) -> Iterator[Entry]:
+        """Every entry of a connection, oldest first: its outages and recoveries."""
+        return self._of(connection_pk(connection))
+
+    def _of(self, pk: str) -> Iterator[Entry]:
+        values = {":pk": {"S": pk}, ":v": {"S": "V#"}}
         for item in self.table.query("PK = :pk AND begins_with(SK, :v)", values):
             yield entry_of(item)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from pollbridge.history.table import HEAD, Item, LostRace, Table, number, setting, text
+from pollbridge.history.table import HEAD, Item, LostRace, Table, key, number, setting, text
 from pollbridge.model.cadence import Slot
 from pollbridge.model.change import Fingerprint
 from pollbridge.model.instant import epoch_minute, from_minute, iso, sortable
@@ -22,6 +22,10 @@ UNSEEN = "unseen"
 
 FOLLOW_TRIES = 5
 """A poll, or somebody else's watch, may write between our look at a head and our own write."""
+
+
+LOST_AFTER = 3
+"""404s after which a job is lost."""
 
 
 LABELS_LIMIT = 20
@@ -48,9 +52,19 @@ class DueRow:
     fingerprint: Fingerprint | None = None
     error: str = ""
     """A digest of the last poll's error, so that another one is told and the same one is not written again."""
+    covered: bool = False
+    """The vendor's list shows the job, so that its next change will stand on top of it."""
+    missed: int = 0
+    """404s in a row that count; LOST_AFTER of them say that the vendor no longer knows the job."""
+    missed_at: datetime | None = None
+    """When the last of them came."""
+
+    @property
+    def lost(self) -> bool:
+        return self.missed >= LOST_AFTER
 
     def __str__(self) -> str:
-        told = (
+        told: tuple[object, ...] = (
             self.version,
             _seconds(self.since),
             _seconds(self.seen) if self.seen else "-",
@@ -60,20 +74,29 @@ class DueRow:
             self.fingerprint or "-",
             self.error or "-",
         )
+        # Left out where they say nothing, as for most jobs: every byte of a row is read with each poll.
+        if self.covered or self.missed:
+            told = (*told, int(self.covered))
+        if self.missed:
+            told = (*told, self.missed, _seconds(self.missed_at) if self.missed_at else "-")
         return " ".join(map(str, told))
 
     @classmethod
     def read(cls, packed: str) -> Self:
-        version, since, seen, entered, failures, body_hash, print_, error = packed.split(" ")
+        version, since, seen, entered, failures, body_hash, print_, error, *rest = packed.split(" ")
+        covered, missed, missed_at = (*rest, *("0", "0", "-")[len(rest) :])
         return cls(
             version=int(version),
-            since=datetime.fromtimestamp(float(since), UTC),
-            seen=None if seen == "-" else datetime.fromtimestamp(float(seen), UTC),
+            since=_moment(since),
+            seen=None if seen == "-" else _moment(seen),
             entered=int(entered),
             failures=int(failures),
             body_hash="" if body_hash == "-" else body_hash,
             fingerprint=None if print_ == "-" else Fingerprint.read(print_),
             error="" if error == "-" else error,
+            covered=covered == "1",
+            missed=int(missed),
+            missed_at=None if missed_at == "-" else _moment(missed_at),
         )
 
     def last_seen(self, slot: Slot, completed: int | None) -> datetime | None:
@@ -92,6 +115,10 @@ class DueRow:
 
 def _seconds(moment: datetime) -> str:
     return f"{moment.timestamp():.3f}"
+
+
+def _moment(seconds: str) -> datetime:
+    return datetime.fromtimestamp(float(seconds), UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +146,8 @@ class Head:
     slot: Slot | None
     poll_error: str | None
     lost: bool
+    silent: bool
+    """Found in a first discovery, and never told since."""
 
     @property
     def watched(self) -> bool:
@@ -152,6 +181,27 @@ def head_of(item: Item) -> Head:
         slot=Slot.read(slot) if slot else None,
         poll_error=text(item, "poll_error"),
         lost="lost" in item,
+        silent="silent" in item,
+    )
+
+
+def unborn(key: JobKey, since: datetime) -> Head:
+    """The head of a job that has none yet."""
+    row = DueRow(version=0, since=since, seen=None, entered=epoch_minute(since))
+    return Head(
+        key=key,
+        incarnation=uuid.uuid4().hex,
+        version=0,
+        snapshot=None,
+        labels={},
+        registered_at="",
+        changed_at="",
+        observed_at=None,
+        row=row,
+        slot=None,
+        poll_error=None,
+        lost=False,
+        silent=False,
     )
 
 
@@ -176,7 +226,8 @@ class Heads:
     def follow(self, key: JobKey, labels: Mapping[str, str], now: datetime) -> bool:
         """Register a job, or follow a known one (again); labels are added to those it has.
 
-        True if it was not followed before. The first poll comes with the next tick.
+        True if nobody asked for it before. The first poll comes with the next tick, and announces the job unless
+        it was told of already.
         """
         for _ in range(FOLLOW_TRIES):
             with suppress(LostRace):
@@ -190,13 +241,16 @@ class Heads:
         every_label = {**head.labels, **labels}
         if len(every_label) > LABELS_LIMIT:
             raise TooManyLabels(f"the job would have {len(every_label)} labels; {LABELS_LIMIT} is the most")
-        if head.watched:
+        if head.watched and not head.silent:
             if every_label != head.labels:
                 self._update(head, {"labels": labels_value(every_label)})
             return False
         row = head.row or DueRow(version=head.version, since=now, seen=None, entered=0)
         # Nobody looked while it was not followed, so the slot vouches for nothing before the next minute.
         row = replace(row, since=now, entered=epoch_minute(now) + 1, failures=0, error="")
+        if head.silent:
+            # As if never seen: the next poll announces it.
+            row = replace(row, body_hash="", fingerprint=None)
         self._update(
             head,
             {
@@ -204,7 +258,7 @@ class Heads:
                 "due_slot": {"S": str(Slot.of(key, 1))},
                 "due_row": {"S": str(row)},
             },
-            remove=("unwatched_at",),
+            remove=("unwatched_at", "silent"),
         )
         return True
 
@@ -251,6 +305,14 @@ class Heads:
         for slot in slots:
             for item in self.table.query("due_slot = :slot", {":slot": {"S": str(slot)}}, index="due"):
                 yield DueJob(job_key(item["PK"]["S"]), slot, DueRow.read(item["due_row"]["S"]))
+
+    def known(self, keys: Sequence[JobKey]) -> dict[JobKey, DueJob | None]:
+        """Those of the jobs that have a head, with their rows; None for one that is not followed."""
+        found: dict[JobKey, DueJob | None] = {}
+        for item in self.table.batch([key(job_pk(job), HEAD) for job in keys], ("PK", "due_slot", "due_row")):
+            job, slot = job_key(item["PK"]["S"]), text(item, "due_slot")
+            found[job] = DueJob(job, Slot.read(slot), DueRow.read(item["due_row"]["S"])) if slot else None
+        return found
 
     def move(self, job: DueJob, slot: Slot | None, row: DueRow, poll_error: str | None = None) -> None:
         """Put a job into another slot (None: stop following). Raises LostRace if it moved or changed meanwhile."""

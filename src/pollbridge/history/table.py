@@ -16,6 +16,11 @@ Item = dict[str, dict[str, Any]]
 HEAD = "HEAD"
 CONFLICT_TRIES = 5
 
+BATCH = 100
+"""Items that one BatchGetItem takes."""
+
+BATCH_TRIES = 6
+
 
 class LostRace(Exception):
     """The condition of a write did not hold: somebody else was there first.
@@ -84,6 +89,22 @@ class Table:
         if index:
             options["IndexName"] = index
         return self._pages(self.client.query, options)
+
+    def batch(self, keys: Sequence[Item], attributes: Sequence[str]) -> Iterator[Item]:
+        """Those of the items that exist, in any order, with these attributes; eventually consistent."""
+        names = {f"#{number}": name for number, name in enumerate(attributes)}
+        for start in range(0, len(keys), BATCH):
+            left = list(keys[start : start + BATCH])
+            for attempt in range(1, BATCH_TRIES + 1):
+                wanted = {"Keys": left, "ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
+                answer = self.client.batch_get_item(RequestItems={self.name: wanted})
+                yield from answer["Responses"].get(self.name, ())
+                left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+                if not left:
+                    break
+                self.pause(random.uniform(0.02, 0.05) * 2**attempt)
+            else:
+                raise TimeoutError("DynamoDB keeps leaving keys of a batch unread")
 
     def scan(self, index: str, *, segment: int, of: int) -> Iterator[Item]:
         return self._pages(self.client.scan, {"IndexName": index, "Segment": segment, "TotalSegments": of})

@@ -26,6 +26,9 @@ class Reason(StrEnum):
     PROGRESSED = "progressed"
 
 
+_STRENGTH = tuple(Reason)
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """The step from the last recorded snapshot (None at first sight) to the current one."""
@@ -33,6 +36,12 @@ class Change:
     previous: Snapshot | None
     current: Snapshot
     reasons: tuple[Reason, ...]
+    seen: bool = True
+    """Whether the vendor said `current`; else it is what was known before."""
+
+    @property
+    def lost(self) -> bool:
+        return Reason.LOST in self.reasons
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +95,32 @@ def _digest(text: str | None) -> str:
     return "" if text is None else hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=6).hexdigest()
 
 
-def detect(previous: Snapshot | None, current: Snapshot) -> Change | None:
-    """Compare meaning, never clocks: timestamps alone, or another word for the same state, are no change."""
+def detect(previous: Snapshot | None, current: Snapshot, *, lost: bool = False) -> Change | None:
+    """Compare meaning, never clocks: timestamps alone, or another word for the same state, are no change.
+
+    `lost`: the vendor had said that it doesn't know the job; any answer is news then.
+    """
     if previous is None:
         terminal = (Reason.STATE_CHANGED,) if current.state.terminal else ()
-        return Change(None, current, (Reason.FIRST_SEEN, *terminal))
+        found = (Reason.FOUND,) if lost else ()
+        return Change(None, current, (Reason.FIRST_SEEN, *terminal, *found))
     before = Fingerprint.of(previous)
     after = Fingerprint.of(current).since(before)
-    if after == before:
-        return None
     reasons = [*_state_reasons(before, after)]
+    if lost:
+        reasons.append(Reason.FOUND)
     if after.links != before.links:
         reasons.append(Reason.LINK_ADDED)
     if after.error != before.error:
         reasons.append(Reason.ERROR_CHANGED)
     if (after.tenth, after.failing) != (before.tenth, before.failing):
         reasons.append(Reason.PROGRESSED)
-    return Change(previous, current, tuple(reasons))
+    return Change(previous, current, tuple(sorted(reasons, key=_STRENGTH.index))) if reasons else None
+
+
+def absent(previous: Snapshot | None, reason: Reason) -> Change:
+    """Nothing new was said, and that is the news: the job is lost, or its watch has expired."""
+    return Change(previous, previous or Snapshot(state=State.UNKNOWN), (reason,), seen=False)
 
 
 def _state_reasons(before: Fingerprint, after: Fingerprint) -> tuple[Reason, ...]:

@@ -127,7 +127,6 @@ def job_event(
     labels: Mapping[str, str],
     observed_at: datetime,
     last_seen_at: datetime | None,
-    lost: bool = False,
 ) -> JobEvent:
     """The event that tells a change as that version of the job."""
     previous, current = change.previous, change.current
@@ -144,7 +143,7 @@ def job_event(
             state=current.state,
             vendor_status=current.vendor_status,
             terminal=current.state.terminal,
-            lost=lost,
+            lost=change.lost,
         ),
         progress=current.progress,
         links=current.links,

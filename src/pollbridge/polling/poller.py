@@ -12,12 +12,14 @@ from typing import Any
 from pollbridge import secrets
 from pollbridge.config import Configuration
 from pollbridge.history.connections import Connections
+from pollbridge.history.discoveries import Discoveries
 from pollbridge.history.entries import Entries
 from pollbridge.history.heads import Heads
 from pollbridge.history.table import Table
 from pollbridge.model.instant import epoch_minute, from_minute, read_iso
 from pollbridge.polling.client import DEADLINE, VendorClient
-from pollbridge.polling.sweep import Report, Sweep
+from pollbridge.polling.report import Report
+from pollbridge.polling.sweep import Sweep
 
 MARGIN = DEADLINE + 5
 """Seconds kept back: the last request may take its whole deadline, and its answer has to be recorded."""
@@ -42,6 +44,7 @@ class Poller:
                 Heads(table),
                 Entries(table, history.retain, history.raw),
                 Connections(table),
+                Discoveries(table),
                 lambda secret: secrets.headers(store.read(secret)),
             ),
             lambda: VendorClient(connection.base_url, connection.pace.concurrency, _tls()),
@@ -51,7 +54,7 @@ class Poller:
         """Sweep for the tick the event stands for; `time_left` is the function's, in seconds."""
         tick, clock = _tick(event)
         async with self.client() as client:
-            return await self.sweep_.run(tick, client.fetch, clock, lambda: time_left() - MARGIN)
+            return await self.sweep_.run(tick, client.fetch, clock, lambda: time_left() - MARGIN, client.rests_until)
 
 
 def _tick(event: Mapping[str, Any]) -> tuple[datetime, Callable[[], datetime]]:

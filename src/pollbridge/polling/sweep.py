@@ -3,89 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import uuid
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
-from functools import partial
-from typing import Protocol
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from pollbridge.config import Connection
-from pollbridge.history.connections import ConnectionHead, Connections, NotBegun, Round
+from pollbridge.history.connections import ConnectionHead, Connections, NotBegun, Place, Round, connection_pk
+from pollbridge.history.discoveries import Discoveries
 from pollbridge.history.entries import Entries, Observation
-from pollbridge.history.heads import DueJob, Head, Heads
+from pollbridge.history.heads import DueJob, Heads
 from pollbridge.history.table import LostRace
-from pollbridge.model import cadence
-from pollbridge.model.cadence import Slot, slots_due
-from pollbridge.model.change import Fingerprint, detect
-from pollbridge.model.instant import epoch_minute, read_iso
-from pollbridge.model.job import JobKey, Snapshot, State
-from pollbridge.polling.client import BadAnswer, NoCredentials, PollError, Throttled
+from pollbridge.model.cadence import slots_due
+from pollbridge.model.health import Findings, Told, connection_event
+from pollbridge.model.instant import epoch_minute
+from pollbridge.model.job import JobKey, Snapshot
+from pollbridge.polling.asking import Asker, Clock, Fetch, Keys, Stopped
+from pollbridge.polling.client import BadAnswer, PollError, Refused, Throttled, Unreachable
 from pollbridge.polling.limits import Pace, Pause
-from pollbridge.secrets import UnusableSecret
-from pollbridge.vendors.answer import Kind, NoAnswer, Request
+from pollbridge.polling.lists import WRITERS, Lists
+from pollbridge.polling.recording import Recorder
+from pollbridge.polling.report import Outcome, Report
+from pollbridge.polling.scopes import Scope, Scopes, refuses_key
+from pollbridge.polling.workers import in_parallel
+from pollbridge.vendors.answer import Kind, NoAnswer
 
 LEASE = timedelta(seconds=70)
 """Longer than the poller's timeout (55 s): a sweep that still lives still holds it."""
 
-Clock = Callable[[], datetime]
+PROBES = 3
+"""Requests per tick while the vendor is known to be unreachable."""
 
+DOUBTED_BELOW = 10
+"""When fewer polls than this all failed, a few other jobs are asked too: it may be these jobs alone."""
 
-class Fetch(Protocol):
-    """Sends one request. Raises PollError."""
-
-    async def __call__(self, request: Request, headers: dict[str, str], now: datetime) -> bytes: ...
-
-
-class NotRecorded(PollError):
-    """The vendor answered, and the table did not take it."""
-
-
-class Outcome(StrEnum):
-    """How a sweep ended."""
-
-    COMPLETED = "completed"
-    UNFINISHED = "unfinished"
-    WAITING = "waiting"
-    THROTTLED = "throttled"
-    LEASED = "leased"
-    DONE = "done"
-    OVERTAKEN = "overtaken"
-
-
-@dataclass(slots=True)
-class Report:
-    """What a sweep did."""
-
-    connection: str
-    tick: datetime
-    outcome: Outcome = Outcome.COMPLETED
-    counts: Counter[str] = field(default_factory=Counter)
-    errors: Counter[str] = field(default_factory=Counter)
-    """Poll errors by their short text."""
-    behind: int = 0
-    """The minutes by which the connection's last completed tick lies behind this one."""
-    left: int = 0
-    """The due jobs that this sweep did not look at."""
-    troubles: int = 0
-    """How many of the connection's scopes, or it itself, bring no answers and were told so."""
-
-    def json_object(self) -> dict[str, object]:
-        return {
-            "connection": self.connection,
-            "tick": self.tick.isoformat(),
-            "outcome": self.outcome,
-            **self.counts,
-            **{name: n for name in ("behind", "left", "troubles") if (n := getattr(self, name))},
-            **({"errors": dict(self.errors)} if self.errors else {}),
-        }
+MASS = 3
+"""404s in one scope from which on they may be the vendor's trouble."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +53,23 @@ class Sweep:
     heads: Heads
     entries: Entries
     connections: Connections
+    discoveries: Discoveries
     headers: Callable[[str], dict[str, str]]
     """The request headers that a secret of that name holds. Raises UnusableSecret."""
     pause: Pause = asyncio.sleep
 
-    async def run(self, tick: datetime, fetch: Fetch, clock: Clock, time_left: Callable[[], float]) -> Report:
-        """Sweep for a tick. `time_left` is in seconds; the sweep stops in time and says where it stopped."""
+    async def run(
+        self,
+        tick: datetime,
+        fetch: Fetch,
+        clock: Clock,
+        time_left: Callable[[], float],
+        quota: Callable[[], datetime | None] = lambda: None,
+    ) -> Report:
+        """Sweep for a tick. `time_left` is in seconds; the sweep stops in time and says where it stopped.
+
+        `quota` tells until when the vendor's own count says to send nothing more.
+        """
         report = Report(self.name, tick)
         owner, minute = uuid.uuid4().hex, epoch_minute(tick)
         try:
@@ -110,28 +77,36 @@ class Sweep:
         except NotBegun as refused:
             report.outcome = Outcome(refused.refusal)
             return report
-        give_back = partial(self.connections.give_back, self.name, owner)
+        told: list[Told] = []
         if head.waits_until and head.waits_until > clock():
             report.outcome = Outcome.WAITING
-            left = partial(give_back, waits_until=head.waits_until, round_=head.round, sent=head.sent)
-            return await _given_back(report, partial(left, completed=head.completed))
-        pace = Pace.after(head.sent, self.connection.pace, clock, self.pause)
-        polls = _Polls(self, head, minute, fetch, clock, time_left, report, pace)
-        await polls.poll()
-        completed, round_ = polls.left()
-        report.outcome = polls.outcome
-        waits_until = None if polls.wait is None else clock() + polls.wait
-        left = partial(give_back, completed=completed, round_=round_, waits_until=waits_until, sent=pace.told())
-        return await _given_back(report, left)
+            report.troubles = head.health.troubles
+        else:
+            pace = Pace.after(head.sent, self.connection.pace, clock, self.pause)
+            polls = _Polls(self, head, minute, Asker(fetch, pace, clock, time_left, quota), report)
+            head, told = await polls.poll()
+        report.behind = 0 if head.completed is None else minute - head.completed
+        try:
+            await asyncio.to_thread(self._give_back, owner, head, told, clock())
+        except LostRace:
+            # The lease ran out and another sweep took over: what was recorded stands, the tick is theirs.
+            report.outcome = Outcome.OVERTAKEN
+        return report
 
-
-async def _given_back(report: Report, give_back: Callable[[], None]) -> Report:
-    try:
-        await asyncio.to_thread(give_back)
-    except LostRace:
-        # The lease ran out and another sweep took over: what was recorded stands, the tick is theirs.
-        report.outcome = Outcome.OVERTAKEN
-    return report
+    def _give_back(self, owner: str, head: ConnectionHead, told: list[Told], now: datetime) -> None:
+        entries = []
+        for version, news in enumerate(told, start=head.version + 1):
+            event = connection_event(
+                news,
+                vendor=self.connection.type,
+                connection=self.name,
+                incarnation=head.incarnation,
+                version=version,
+                now=now,
+            )
+            entry = self.entries.entry(connection_pk(self.name), connection_pk(self.name), event, now)
+            entries.append(self.entries.put(entry))
+        self.connections.give_back(self.name, owner, replace(head, version=head.version + len(told)), entries)
 
 
 @dataclass(slots=True)
@@ -141,205 +116,334 @@ class _Polls:
     sweep: Sweep
     head: ConnectionHead
     minute: int
-    fetch: Fetch
-    clock: Clock
-    time_left: Callable[[], float]
+    asker: Asker
     report: Report
-    pace: Pace
+    scopes: Scopes = field(init=False)
+    recorder: Recorder = field(init=False)
     order: list[DueJob] = field(default_factory=list)
+    """What is to be polled: what an earlier tick left over, then this tick's."""
+    overdue: int = 0
+    """How many of them an earlier tick left over."""
     stopped: int | None = None
     """The place in the order from which on nothing was looked at."""
-    dropped: bool = False
-    """Somewhere before that, an answer was neither recorded nor its failure stored: the tick stays open."""
-    wait: timedelta | None = None
-    secrets: dict[str, asyncio.Task[dict[str, str]]] = field(default_factory=dict)
+    looked: set[JobKey] = field(default_factory=set)
+    retried: set[JobKey] = field(default_factory=set)
+    failures: list[tuple[DueJob, PollError]] = field(default_factory=list)
+    shut_out: list[tuple[DueJob, PollError]] = field(default_factory=list)
+    listing: list[PollError] = field(default_factory=list)
+    """What kept lists from being read."""
+    failing: bool = False
+    """The vendor is in trouble: nothing of this sweep is stored, and nothing completed."""
+
+    def __post_init__(self) -> None:
+        sweep, connection = self.sweep, self.sweep.connection
+        self.scopes = Scopes(Keys(connection, sweep.headers), self.asker)
+        self.recorder = Recorder(
+            connection, sweep.heads, sweep.entries, self.asker.clock, self.minute, self.head.completed, self.report
+        )
+
+    async def poll(self) -> tuple[ConnectionHead, list[Told]]:
+        """Look at all there is. Returns the connection as the sweep leaves it, and what is to be told of it."""
+        self.order = await asyncio.to_thread(self._due)
+        self.report.counts["due"] = len(self.order)
+        if self.head.health.down and self.order:
+            await self._look_at(self.order[:PROBES])
+            if not self._alive:
+                self.stopped = 0
+        if self.stopped is None:
+            await self._read_lists()
+            await self._look_at(self.order)
+            if self._doubtful:
+                await self._look_at(await asyncio.to_thread(self._others))
+        found = self._found()
+        self.failing = self.head.health.systemic(found)
+        if not self.failing:
+            await self._store_failures()
+        return self._left(found)
+
+    def _left(self, found: Findings) -> tuple[ConnectionHead, list[Told]]:
+        completed, round_ = self._progress()
+        health, told = self.head.health.after(replace(found, completed=completed, changed=self.recorder.changed))
+        self.report.outcome = self.outcome
+        self.report.left = 0 if self.stopped is None else len(self.order) - self.stopped
+        self.report.troubles = health.troubles
+        wait = self.asker.wait
+        head = replace(
+            self.head,
+            completed=completed,
+            round=round_,
+            waits_until=None if wait is None else self.asker.clock() + wait,
+            sent=self.asker.pace.told(),
+            health=health,
+        )
+        return head, told
 
     @property
     def outcome(self) -> Outcome:
-        if self.wait is not None:
+        if self.asker.wait is not None:
             return Outcome.THROTTLED
-        return Outcome.COMPLETED if self.stopped is None and not self.dropped else Outcome.UNFINISHED
+        if self.failing:
+            return Outcome.FAILING
+        whole = self.stopped is None and not self.recorder.dropped
+        return Outcome.COMPLETED if whole else Outcome.UNFINISHED
 
     @property
     def round(self) -> Round | None:
         """The round to go on with. After a death there is none: it may have died of the job at the cursor."""
-        return None if self.head.died else self.head.round
+        return None if self._restless else self.head.round
 
-    async def poll(self) -> None:
-        self.order = await asyncio.to_thread(self._due)
-        self.report.counts["due"] = len(self.order)
-        jobs = enumerate(self.order)
-        workers = min(len(self.order), self.sweep.connection.pace.concurrency)
-        async with asyncio.TaskGroup() as group:
-            for _ in range(workers):
-                group.create_task(self._work(jobs))
+    @property
+    def _restless(self) -> bool:
+        """Whether to begin with another job each time: the last sweep died, or got no answers."""
+        ailment = self.head.health.connection
+        return self.head.died or (ailment is not None and ailment.back is None)
 
     def _due(self) -> list[DueJob]:
-        """The due jobs in the order they are looked at: what is left of the last round first."""
-        name, last = self.sweep.name, self.round
+        """The due jobs in the order they are looked at."""
+        heads, name, completed, last = self.sweep.heads, self.sweep.name, self.head.completed, self.round
         if last is None:
-            jobs = {job.key: job for job in self.sweep.heads.due(slots_due(name, self.head.completed, self.minute))}
-            order = sorted(jobs.values(), key=lambda job: job.key)
-            # After a death, begin with another job each time: it may have died of one. Not with the minute itself:
-            # while the lease of the dead runs out, only every other minute is swept.
-            start = zlib.crc32(str(self.minute).encode()) % len(order) if self.head.died and order else 0
+            order = _in_order(heads.due(slots_due(name, completed, self.minute)))
+            # Not with the minute itself: while the lease of the dead runs out, only every other minute is swept.
+            start = zlib.crc32(str(self.minute).encode()) % len(order) if self._restless and order else 0
             return order[start:] + order[:start]
-        old = {job.key: job for job in self.sweep.heads.due(slots_due(name, self.head.completed, last.tick))}
-        new = {job.key: job for job in self.sweep.heads.due(slots_due(name, last.tick, self.minute))}
+        old = _in_order(
+            job for job in heads.due(slots_due(name, completed, last.tick)) if not last.looked_at(_place(job))
+        )
+        start = next((n for n, job in enumerate(old) if _place(job) >= last.cursor), 0)
         # What the round has looked at already is due again only if one of the minutes since then says so.
-        jobs = {key: job for key, job in old.items() if not last.looked_at(key)} | new
-        order = sorted(jobs.values(), key=lambda job: job.key)
-        start = next((n for n, job in enumerate(order) if job.key >= last.cursor), 0)
-        return order[start:] + order[:start]
+        new = _in_order(heads.due(slots_due(name, last.tick, self.minute)))
+        left = {job.key for job in old}
+        self.overdue = len(old)
+        return old[start:] + old[:start] + [job for job in new if job.key not in left]
 
-    def left(self) -> tuple[int | None, Round | None]:
-        """What the sweep leaves: the tick it completed in spite of all, and the round to go on with."""
-        last = self.round
+    def _progress(self) -> tuple[int | None, Round | None]:
+        """The tick that is completed, and the round to go on with."""
+        last, completed = self.round, self.head.completed
+        if self.failing:
+            return completed, self.head.round
         if self.outcome is Outcome.COMPLETED:
             return self.minute, None
         if self.stopped is None or self.stopped == len(self.order):
-            return self.head.completed, None
-        cursor = self.order[self.stopped].key
-        if self.dropped:
+            return completed, None
+        cursor = _place(self.order[self.stopped])
+        if self.recorder.dropped:
             # From where it stopped, so that all get their turn; but nothing counts as looked at.
-            return self.head.completed, Round(self.minute, cursor, cursor)
-        if last is None:
-            return self.head.completed, Round(self.minute, self.order[0].key, cursor)
-        if last.looked_at(cursor):
-            # Once round: this sweep's own minute has been looked at from the old cursor on.
-            return last.tick, Round(self.minute, last.cursor, cursor)
-        return self.head.completed, Round(last.tick, last.start, cursor)
+            return completed, Round(self.minute, cursor, cursor)
+        if last and self.stopped < self.overdue:
+            return completed, Round(last.tick, last.start, cursor)
+        start = min(map(_place, self.order)) if last else _place(self.order[0])
+        return last.tick if last else completed, Round(self.minute, start, cursor)
 
-    async def _work(self, jobs: Iterator[tuple[int, DueJob]]) -> None:
-        for place, job in jobs:
-            if not await self._may_ask():
-                self._stop_at(place)
-                return
-            try:
-                snapshot, observation = await self._ask(job)
-            except Throttled as error:
-                self.wait = max(error.wait, self.wait or error.wait)
-                self.report.errors[str(error)] += 1
-                # Begin with it next time; but one that is always throttled must not stand before all others.
-                self._stop_at(place or 1)
-                self.dropped = self.dropped or not place
-            except PollError as error:
-                self.report.counts["failed"] += 1
-                self.report.errors[str(error)] += 1
-                await self._stored(self._failed, job, error)
-            else:
-                await self._answered(job, snapshot, observation)
+    async def _read_lists(self) -> None:
+        """What the lists tell needs no poll."""
+        # After a wait the polls come first: it may be the lists alone that the vendor throttles.
+        if self.head.waits_until is not None:
+            return
+        connection = self.sweep.connection
+        lists = Lists(
+            self.sweep.name,
+            connection,
+            self.sweep.heads,
+            self.sweep.discoveries,
+            self.recorder,
+            self.scopes,
+            self.minute,
+            self.head.tick,
+            {job.key: job for job in self.order if job.key not in self.looked},
+            self._followed,
+            pages=max(1, int(connection.pace.per_minute // 2)),
+        )
+        shown = await lists.read()
+        self.listing = lists.failures
+        overdue = [job for job in self.order[: self.overdue] if job.key not in shown]
+        self.order = overdue + [job for job in self.order[self.overdue :] if job.key not in shown]
+        self.overdue = len(overdue)
 
-    async def _may_ask(self) -> bool:
-        time_left = self.time_left()
-        if self.wait is not None or time_left <= 0:
-            return False
-        return await self.pace.admit(time_left) and self.wait is None
+    def _followed(self) -> Iterator[DueJob]:
+        return self.sweep.heads.due(slots_due(self.sweep.name, None, self.minute))
+
+    def _others(self) -> list[DueJob]:
+        """A few followed jobs that were not asked about, other ones each time."""
+        others = _in_order(job for job in self._followed() if job.key not in self.looked)
+        start = zlib.crc32(str(self.minute).encode()) % len(others) if others else 0
+        return (others[start:] + others[:start])[:PROBES]
+
+    async def _look_at(self, jobs: list[DueJob]) -> None:
+        await in_parallel(enumerate(jobs), self._look, min(len(jobs), self.sweep.connection.pace.concurrency))
+
+    async def _look(self, placed: tuple[int, DueJob]) -> None:
+        place, job = placed
+        if self.stopped is not None or job.key in self.looked:
+            return
+        scope = self.scopes[job.key.scope]
+        if scope.tried and not scope.answers:
+            await scope.known.wait()
+        scope.tried = True
+        if job.key in self.looked:
+            return
+        try:
+            await self._poll(job, scope)
+        except Stopped:
+            self._stop_at(place)
+        except Throttled as error:
+            self.report.errors[str(error)] += 1
+            # Begin with it next time; but one that is always throttled must not stand before all others.
+            self._stop_at(place or 1)
+            self.recorder.dropped = self.recorder.dropped or not place
+        finally:
+            scope.known.set()
+        # Those who waited come first: their places are before the next one.
+        await asyncio.sleep(0)
 
     def _stop_at(self, place: int) -> None:
         self.stopped = place if self.stopped is None else min(self.stopped, place)
 
+    async def _poll(self, job: DueJob, scope: Scope) -> None:
+        """Raises Stopped or Throttled when the job was not looked at."""
+        if scope.closed:
+            self.shut_out.append((job, scope.closed))
+        else:
+            try:
+                snapshot, observation = await self._ask(job)
+            except Throttled:
+                raise
+            except PollError as error:
+                await self._failed(job, scope, error)
+            else:
+                scope.good += 1
+                await self.recorder.answered(job, snapshot, observation)
+        self.looked.add(job.key)
+
+    async def _failed(self, job: DueJob, scope: Scope, error: PollError) -> None:
+        self.report.counts["failed"] += 1
+        self.report.errors[str(error)] += 1
+        if scope.closed:
+            self.shut_out.append((job, error))
+            return
+        if refuses_key(error):
+            if not scope.answers and (other := self._another(job)):
+                # It may be this job alone that is refused.
+                await self._poll(other, scope)
+            if scope.closed:
+                self.shut_out.append((job, error))
+                return
+            if (scope.renewed or not scope.answers) and job.key not in self.retried:
+                self.retried.add(job.key)
+                await self._poll(job, scope)
+                return
+        self.failures.append((job, error))
+
+    def _another(self, job: DueJob) -> DueJob | None:
+        """Another job of the scope that was not looked at yet; which one changes with the minute."""
+        others = [
+            other
+            for other in self.order
+            if other.key.scope == job.key.scope and other.key != job.key and other.key not in self.looked
+        ]
+        return others[self.minute % len(others)] if others else None
+
     async def _ask(self, job: DueJob) -> tuple[Snapshot | None, Observation]:
-        """The snapshot, None when the body is the one that was recorded last. Raises PollError."""
+        """The snapshot, None when the body is the one that was recorded last. Raises PollError or Stopped."""
         kind = self._kind(job.key)
-        headers = await self._headers(job.key.scope)
-        asked_at = self.clock()
         with _contained("the request"):
-            body = await self.fetch(kind.request(job.key), headers, asked_at)
-        body_hash = hashlib.blake2b(body, digest_size=8, salt=kind.version.to_bytes(2)).hexdigest()
-        observation = Observation(asked_at, self.clock(), body, body_hash)
+            reply = await self.scopes.ask(job.key.scope, kind.request(job.key))
+        body_hash = kind.body_hash(reply.body)
+        observation = Observation(reply.asked_at, reply.observed_at, reply.body, body_hash)
         if body_hash == job.row.body_hash:
             return None, observation
         with _contained("the answer"):
-            return kind.answer(job.key, body), observation
+            return kind.answer(job.key, reply.body), observation
 
     def _kind(self, key: JobKey) -> Kind:
         kind = self.sweep.connection.vendor.kinds.get(key.kind)
         if kind is None:
-            raise BadAnswer(f"{self.sweep.connection.type} has no kind {key.kind!r}")
+            raise NotAsked(f"{self.sweep.connection.type} has no kind {key.kind!r}")
         return kind
 
-    async def _headers(self, scope: str) -> dict[str, str]:
-        connection = self.sweep.connection
-        name = connection.scope_secrets.get(scope, connection.secret)
-        if name not in self.secrets:
-            # A task and not its result: all workers start at once, and each read is paid for.
-            self.secrets[name] = asyncio.create_task(asyncio.to_thread(self.sweep.headers, name))
-        try:
-            return await self.secrets[name]
-        except UnusableSecret as error:
-            raise NoCredentials(str(error)) from None
-        except (BotoCoreError, ClientError) as error:
-            raise NoCredentials(f"secret {name} could not be read: {type(error).__name__}") from None
+    @property
+    def _alive(self) -> bool:
+        """Whether the vendor said something of use to anybody."""
+        return bool(self._answered())
 
-    async def _answered(self, job: DueJob, snapshot: Snapshot | None, observation: Observation) -> None:
-        recorded = job.row.fingerprint
-        if snapshot is None or (recorded and Fingerprint.of(snapshot).since(recorded) == recorded):
-            self.report.counts["unchanged"] += 1
-            slot = self._slot(job, recorded.state if recorded else None, observation)
-            if slot != job.slot or job.row.failures:
-                await self._stored(self._moved, job, slot, observation)
-            return
-        await self._stored(self._record, job, snapshot, observation)
+    @property
+    def _doubtful(self) -> bool:
+        """Whether the few polls that all failed may be about jobs that are broken, with a vendor that is well."""
+        if self._alive or self.asker.wait is not None or self.stopped is not None or self.head.health.down:
+            return False
+        return 0 < len(self.failures) < DOUBTED_BELOW and bool(self._troubles())
 
-    async def _stored(self, write: Callable[..., str], job: DueJob, *facts: object) -> None:
-        """A write in a thread of its own. A lost race drops what we had to say: the job is due again."""
-        try:
-            self.report.counts[await asyncio.to_thread(write, job, *facts)] += 1
-        except LostRace:
-            self.report.counts["raced"] += 1
-            self.dropped = True
-        except Exception as error:  # noqa: BLE001 - one job never harms the others
-            self.report.counts["not_stored"] += 1
-            self.report.errors[f"{job.key}: {_code(error)}"] += 1
-            if write == self._failed:
-                self.dropped = True
-                return
-            # An answer that can't be recorded is a failure of its poll: the job backs off, the tick need not wait.
-            await self._stored(self._failed, job, NotRecorded(f"the answer could not be recorded: {_code(error)}"))
-
-    def _slot(self, job: DueJob, state: State | None, observation: Observation) -> Slot | None:
-        policy = self.sweep.connection.cadence
-        wanted = cadence.rung(state, job.row.since, observation.observed_at, fresh=policy.fresh, settle=policy.settle)
-        if wanted is None:
-            return None
-        return job.slot if wanted == job.slot.rung and not job.row.failures else Slot.of(job.key, wanted)
-
-    def _moved(self, job: DueJob, slot: Slot | None, observation: Observation) -> str:
-        minute = epoch_minute(observation.observed_at)
-        row = replace(job.row, seen=observation.asked_at, entered=minute, failures=0, error="")
-        self.sweep.heads.move(job, slot, row)
-        return "moved" if slot else "settled"
-
-    def _failed(self, job: DueJob, error: PollError) -> str:
-        # A secret set in the meantime counts from the next tick; everything else backs off.
-        failures = 1 if isinstance(error, NoCredentials) else min(job.row.failures + 1, len(cadence.BACKOFF))
-        slot = Slot.at(job.key, self.minute, cadence.backoff(failures))
-        seen = job.row.last_seen(job.slot, self.head.completed)
-        told = hashlib.blake2b(str(error).encode("utf-8", "replace"), digest_size=4).hexdigest()
-        if (slot, failures, told) == (job.slot, job.row.failures, job.row.error):
-            return "failed_again"
-        row = replace(job.row, seen=seen, entered=self.minute, failures=failures, error=told)
-        self.sweep.heads.move(job, slot, row, poll_error=str(error))
-        return "put_off"
-
-    def _record(self, job: DueJob, snapshot: Snapshot, observation: Observation) -> str:
-        head = self.sweep.heads.get(job.key)
-        if head is None or head.slot is None or head.row is None or _overtaken(head, observation):
-            raise LostRace
-        change = detect(head.snapshot, snapshot)
-        if change is None:
-            return "unchanged"
-        self.sweep.entries.record(
-            head,
-            change,
-            observation,
-            vendor=self.sweep.connection.type,
-            slot=Slot.of(job.key, cadence.RUNGS[-1] if snapshot.state.terminal else cadence.RUNGS[0]),
-            last_seen_at=head.row.last_seen(head.slot, self.head.completed) if head.version else None,
-            recorded_at=self.clock(),
+    def _answered(self) -> set[str]:
+        """The scopes that were answered: with a job, or with an honest no."""
+        no = Counter(
+            job.key.scope for job, error in self.failures if isinstance(error, Refused) and not _is_trouble(error)
         )
-        return "changed"
+        mass = self._mass()
+        scopes = self.scopes.by_name.items()
+        return {name for name, scope in scopes if scope.good or (no[name] and name not in mass and not scope.closed)}
+
+    def _mass(self) -> set[str]:
+        """The scopes in which so many jobs at once are unknown to the vendor that it is the vendor's trouble."""
+        missing = Counter(job.key.scope for job, error in self.failures if _is_missing(error))
+        return {scope for scope, count in missing.items() if count >= MASS and count > self.scopes[scope].good}
+
+    def _troubles(self) -> list[str]:
+        """The errors that speak against the vendor as a whole."""
+        mass = self._mass()
+        polls = [
+            str(error)
+            for job, error in self.failures
+            if _is_trouble(error) or (_is_missing(error) and job.key.scope in mass)
+        ]
+        return polls + [str(error) for error in self.listing if _is_trouble(error)]
+
+    def _found(self) -> Findings:
+        answered, troubles = self._answered(), self._troubles()
+        return Findings(
+            minute=self.minute,
+            at=self.asker.clock(),
+            completed=None,
+            failed=Counter(troubles).most_common(1)[0][0] if troubles and not answered else None,
+            refused={name: scope.trouble for name, scope in self.scopes.by_name.items() if scope.trouble},
+            answered=answered,
+        )
+
+    async def _store_failures(self) -> None:
+        mass = self._mass()
+
+        async def store(failure: tuple[DueJob, PollError]) -> None:
+            job, error = failure
+            if _is_missing(error) and job.key.scope not in mass:
+                await self.recorder.missed(job, error)
+            else:
+                await self.recorder.failed(job, error)
+
+        async def shut_out(failure: tuple[DueJob, PollError]) -> None:
+            await self.recorder.shut_out(*failure)
+
+        await in_parallel(self.failures, store, WRITERS)
+        await in_parallel(self.shut_out, shut_out, WRITERS)
+
+
+class NotAsked(PollError):
+    """There is no way to ask: the job's trouble, and not the vendor's."""
+
+
+def _place(job: DueJob) -> Place:
+    return Place(job.slot.rung, job.key)
+
+
+def _in_order(jobs: Iterable[DueJob]) -> list[DueJob]:
+    """Each job once: the fastest rung first, so those that settle come last."""
+    return sorted({job.key: job for job in jobs}.values(), key=_place)
+
+
+def _is_trouble(error: PollError) -> bool:
+    """Whether an error says more of the vendor than of the job."""
+    return isinstance(error, Unreachable | BadAnswer) or (isinstance(error, Refused) and error.status >= 500)
+
+
+def _is_missing(error: PollError) -> bool:
+    return isinstance(error, Refused) and error.status == 404
 
 
 @contextmanager
@@ -347,19 +451,9 @@ def _contained(what: str) -> Iterator[None]:
     """One job whose request or answer breaks something must not end the sweep of all others."""
     try:
         yield
-    except PollError:
+    except (PollError, Stopped):
         raise
     except NoAnswer as error:
         raise BadAnswer(f"no answer for this job: {error}"[:200]) from None
     except Exception as error:
         raise BadAnswer(f"{what} broke the poll: {type(error).__name__}") from error
-
-
-def _code(error: Exception) -> str:
-    code: str = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
-    return code
-
-
-def _overtaken(head: Head, observation: Observation) -> bool:
-    """An answer asked for before the head was observed may be older than what the head says."""
-    return head.observed_at is not None and observation.asked_at < read_iso(head.observed_at)

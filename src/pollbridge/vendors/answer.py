@@ -6,6 +6,7 @@ the state beside it: it becomes null (or its own text) instead of failing the po
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -75,7 +76,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """How a vendor lists the jobs of a scope, page by page. Pure: no I/O, no clock."""
+    """How a vendor lists the jobs of a scope, page by page. Pure: no I/O, no clock.
+
+    An entry says all that the job's own answer does, and so counts as its poll.
+    """
 
     request: Callable[[str, str | None], Request]
     """For a scope and the token that the page before it gave; None for the first page."""
@@ -83,8 +87,6 @@ class Listing:
     """Reads the page that was asked for with that token. Raises NoAnswer if the body is no list."""
     by_update: bool = False
     """Whether the jobs that changed last come first."""
-    whole: bool = False
-    """Whether an entry says all that the job's own answer does, and so counts as its poll."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,10 @@ class Kind:
     def key(self, key: JobKey) -> JobKey:
         """The key with scope and id in their one spelling."""
         return JobKey(key.connection, key.kind, self.canonical(key.scope), self.canonical(key.id))
+
+    def body_hash(self, body: bytes) -> str:
+        """The same as long as the same bytes are read the same way."""
+        return hashlib.blake2b(body, digest_size=8, salt=self.version.to_bytes(2)).hexdigest()
 
     def answer(self, key: JobKey, body: bytes) -> Snapshot:
         """The snapshot, if the body is about that job. Raises NoAnswer."""

@@ -152,7 +152,7 @@ MENTIONLAB = Vendor(
             request_job,
             parse_job,
             lower_uuid,
-            listing=Listing(request_list, parse_list, by_update=True, whole=True),
+            listing=Listing(request_list, parse_list, by_update=True),
         ),
         "execution": Kind(request_execution, parse_execution, lower_uuid),
     },

@@ -144,7 +144,7 @@ MINTLIFY = Vendor(
     # No limit is documented for reading; this is ours.
     limits=Limits(per_second=10, per_minute=300, concurrency=20),
     kinds={
-        "agent-v1": Kind(request_v1, parse_v1, listing=Listing(request_list_v1, parse_list_v1, whole=True)),
+        "agent-v1": Kind(request_v1, parse_v1, listing=Listing(request_list_v1, parse_list_v1)),
         "agent-v2": Kind(request_v2, parse_v2),
     },
     headers=("Authorization",),

@@ -114,6 +114,6 @@ SCALE = Vendor(
     base_url="https://dex.sgp.scale.com",
     # No limit is documented; this is ours.
     limits=Limits(per_second=10, per_minute=300, concurrency=20),
-    kinds={"job": Kind(request_job, parse_job, listing=Listing(request_list, parse_list, whole=True))},
+    kinds={"job": Kind(request_job, parse_job, listing=Listing(request_list, parse_list))},
     headers=("x-api-key", "x-selected-account-id"),
 )

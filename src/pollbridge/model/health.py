@@ -1,0 +1,192 @@
+"""How a vendor is: what a tick's polls say about a connection and its scopes, and when that is told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Self
+
+from pydantic import Field, ValidationError
+
+from pollbridge.model.event import Changes, ConnectionEvent, Trouble, VendorRecovered, VendorUnreachable, event_id
+from pollbridge.model.instant import iso, read_iso
+from pollbridge.model.job import Fact, JobKey, State
+
+PATIENCE = 3
+"""Ticks in a row in which every poll failed, until that is told. A refused key is told at once: it won't heal."""
+
+JOBS_TOLD = 20
+
+SCOPES_LIMIT = 100
+"""Scopes that are remembered as ailing: the connection's item stays small."""
+
+Changed = tuple[JobKey, State]
+
+
+class Ailment(Fact):
+    """What keeps the answers of a connection, or of one scope, away."""
+
+    reason: Trouble
+    error: str
+    since: str
+    """When the first tick failed."""
+    ticks: int = 1
+    """How many failed in a row."""
+    told: bool = False
+    back: int | None = None
+    """The tick that was answered again, once there is one; told when all that was due then has been looked at."""
+    changes: Changes = Changes()
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to tell."""
+        return not self.told and (self.reason in {Trouble.UNAUTHORIZED, Trouble.FORBIDDEN} or self.ticks >= PATIENCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a sweep found out about the vendor."""
+
+    minute: int
+    at: datetime
+    completed: int | None
+    """The last tick that is completed after this sweep."""
+    failed: str | None = None
+    """Every poll failed: the most frequent error."""
+    refused: Mapping[str, tuple[Trouble, str]] = field(default_factory=dict)
+    """Scopes that were refused, with the error."""
+    answered: Collection[str] = ()
+    """Scopes that were answered."""
+    changed: Iterable[Changed] = ()
+    """Jobs of which a change was recorded."""
+
+    @property
+    def refused_everywhere(self) -> bool:
+        """Whether several scopes were refused and none answered: the trouble is the key's and not a scope's."""
+        return len(self.refused) > 1 and not self.answered
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Something to tell: an ailment that began, or one that is over. Without a scope it is the connection's."""
+
+    scope: str | None
+    ailment: Ailment
+    recovered: bool
+
+
+class Health(Fact):
+    """What ails a connection. Nothing, usually."""
+
+    connection: Ailment | None = None
+    scopes: dict[str, Ailment] = Field(default_factory=dict)
+
+    @classmethod
+    def read(cls, text: str | None) -> Self:
+        """The inverse of `str`; nothing, and what another release wrote, is good health."""
+        try:
+            return cls.model_validate_json(text) if text else cls()
+        except ValidationError:
+            return cls()
+
+    def __str__(self) -> str:
+        return self.model_dump_json(exclude_defaults=True)
+
+    @property
+    def down(self) -> bool:
+        """Whether the connection was told to be unreachable, and no answer came since."""
+        return bool(self.connection and self.connection.told and self.connection.back is None)
+
+    @property
+    def troubles(self) -> int:
+        """How many ailments were told and are not over."""
+        return sum(ailment.told for ailment in (self.connection, *self.scopes.values()) if ailment)
+
+    def systemic(self, found: Findings) -> bool:
+        """Whether what was found ails the whole connection, and says nothing of its jobs."""
+        return found.failed is not None or (
+            found.refused_everywhere and (self.connection is not None or not self.scopes)
+        )
+
+    def after(self, found: Findings) -> tuple[Health, list[Told]]:
+        """The health after a sweep, and what is to be told of it."""
+        told: list[Told] = []
+        changed = list(found.changed)
+        connection, scopes = self.connection, dict(self.scopes)
+        if self.systemic(found):
+            refused = Counter(found.refused.values()).most_common(1)
+            reason, error = (Trouble.UNREACHABLE, found.failed) if found.failed else refused[0][0]
+            connection = _worse(connection, reason, error, found)
+        elif found.answered or not connection:
+            connection = _better(connection, found, changed)
+            for scope, (reason, error) in found.refused.items():
+                if scope in scopes or len(scopes) < SCOPES_LIMIT:
+                    scopes[scope] = _worse(scopes.get(scope), reason, error, found)
+            for scope in found.answered:
+                within = [(key, state) for key, state in changed if key.scope == scope]
+                if better := _better(scopes.pop(scope, None), found, within):
+                    scopes[scope] = better
+        connection = _settled(None, connection, found, told)
+        settled = {scope: _settled(scope, ailment, found, told) for scope, ailment in scopes.items()}
+        return Health(connection=connection, scopes={s: a for s, a in settled.items() if a}), told
+
+
+def _worse(ailment: Ailment | None, reason: Trouble, error: str, found: Findings) -> Ailment:
+    if ailment is None:
+        return Ailment(reason=reason, error=error, since=iso(found.at))
+    return ailment.model_copy(update={"ticks": ailment.ticks + 1, "back": None})
+
+
+def _better(ailment: Ailment | None, found: Findings, changed: list[Changed]) -> Ailment | None:
+    if ailment is None or not ailment.told:
+        return None
+    before = ailment.changes
+    states = Counter(before.states) + Counter(state for _, state in changed)
+    changes = Changes(
+        total=before.total + len(changed),
+        states=dict(states),
+        jobs=(*before.jobs, *(str(key) for key, _ in changed))[:JOBS_TOLD],
+    )
+    back = found.minute if ailment.back is None else ailment.back
+    return ailment.model_copy(update={"back": back, "ticks": 0, "changes": changes})
+
+
+def _settled(scope: str | None, ailment: Ailment | None, found: Findings, told: list[Told]) -> Ailment | None:
+    """The ailment as it is kept: told if that is due, dropped if it is over."""
+    if ailment is None:
+        return None
+    if ailment.due:
+        ailment = ailment.model_copy(update={"told": True})
+        told.append(Told(scope, ailment, recovered=False))
+    elif ailment.back is not None and found.completed is not None and found.completed >= ailment.back:
+        told.append(Told(scope, ailment, recovered=True))
+        return None
+    return ailment
+
+
+def connection_event(
+    told: Told, *, vendor: str, connection: str, incarnation: str, version: int, now: datetime
+) -> ConnectionEvent:
+    """The event that tells it, as that version of the connection."""
+    ailment = told.ailment
+    facts: dict[str, Any] = {
+        "schema": "1",
+        "id": event_id(f"CONNECTION#{connection}", incarnation, version),
+        "version": version,
+        "vendor": vendor,
+        "connection": connection,
+        "scope": told.scope,
+        "reason": ailment.reason,
+        "error": ailment.error,
+        "since": ailment.since,
+        "observed_at": iso(now),
+    }
+    if not told.recovered:
+        return VendorUnreachable(**facts)
+    lasted = max(0, int((now - read_iso(ailment.since)).total_seconds()))
+    return VendorRecovered(**facts, duration_seconds=lasted, changes=ailment.changes)
+
+
+WELL = Health()

@@ -1,0 +1,358 @@
+"""The vendors' lists: new jobs are found in them, and each entry is a poll that need not be made.
+
+A short reading takes in the top of a list ordered by update, as far down as there is something new. A whole one,
+at first and then hourly, takes in every page: it is a scope's baseline, and says which jobs the list shows at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from math import ceil
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pollbridge.config import Connection
+from pollbridge.history.discoveries import Discoveries, Discovery, Pass, digest
+from pollbridge.history.entries import Observation
+from pollbridge.history.heads import DueJob, Heads
+from pollbridge.model.instant import iso, read_iso
+from pollbridge.model.job import InvalidJobKey, JobKey
+from pollbridge.polling.asking import Reply, Stopped
+from pollbridge.polling.client import BadAnswer, PollError, Refused, Unreachable
+from pollbridge.polling.recording import Recorder
+from pollbridge.polling.scopes import Scopes, refuses_key
+from pollbridge.polling.workers import in_parallel
+from pollbridge.vendors.answer import Kind, Listed, Listing, NoAnswer, Page
+
+PAGE = 100
+"""Entries of a page: the most that the vendors' lists give."""
+
+PAGES_LIMIT = 1000
+"""Pages of one whole reading; a list that is longer never ends, for all we know."""
+
+WHOLE_EVERY = 60
+"""Minutes between two whole readings."""
+
+OVERLAP = timedelta(minutes=5)
+"""How much further down to look than the newest entry of last time: a row may be written late."""
+
+WRITERS = 20
+
+STALE_LIMIT = 2
+"""Pages in a row that hold nothing new; one may be, when a hundred entries moved up between two requests."""
+
+
+class BrokenList(PollError):
+    """The list goes in a circle, repeats itself, or doesn't end."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """One scope's list in one sweep."""
+
+    kind: Kind
+    listing: Listing
+    stem: tuple[str, str, str]
+    """Connection, kind and scope: what the keys of its jobs begin with."""
+    before: Discovery
+    begun: datetime
+    due: list[DueJob]
+    after: Discovery = field(init=False)
+    met: set[JobKey] = field(default_factory=set)
+    """Its jobs, as far as it was read."""
+    seen: set[bytes] = field(default_factory=set)
+    """Digests of its followed jobs, over all sweeps of a whole reading."""
+    top: set[bytes] = field(default_factory=set)
+    newest: datetime | None = None
+    calls: int = 0
+    news: int = 0
+    unknown: int = 0
+    """Its jobs that nobody had registered."""
+    hidden: set[JobKey] = field(default_factory=set)
+    """Followed jobs that a whole reading did not show."""
+    reached: bool = False
+    """All that changed since the last reading has been read."""
+    lossy: bool = False
+    """Something that was read could not be stored."""
+
+    def __post_init__(self) -> None:
+        self.after = self.before
+        if self.before.unfinished:
+            self.seen |= self.before.unfinished.seen
+
+    @property
+    def scope(self) -> str:
+        return self.stem[2]
+
+    @property
+    def cursor(self) -> datetime | None:
+        """Entries that were updated before this are no news."""
+        mark = _moment(self.before.mark)
+        return mark - OVERLAP if mark else None
+
+    def shown(self) -> set[JobKey]:
+        """The due jobs of which the list told how they stand, or would have told if they had changed."""
+        told = {job.key for job in self.due if job.key in self.met}
+        if self.reached:
+            told |= {job.key for job in self.due if job.row.covered and job.row.fingerprint and not job.row.failures}
+        return told - self.hidden
+
+    def is_news(self, listed: Listed) -> bool:
+        """Whether the entry changed since the last reading, as far as the list can tell."""
+        mark, updated = _moment(self.before.mark), _moment(listed.updated_at)
+        late = mark is None or updated is None or updated >= mark
+        return late and _standing(listed) not in self.before.top
+
+
+@dataclass(slots=True)
+class Lists:
+    """The lists of a connection's configured scopes, in one sweep."""
+
+    name: str
+    connection: Connection
+    heads: Heads
+    discoveries: Discoveries
+    recorder: Recorder
+    scopes: Scopes
+    minute: int
+    last_tick: int | None
+    """The tick that was begun before this one."""
+    due: Mapping[JobKey, DueJob]
+    followed: Callable[[], Iterable[DueJob]]
+    """Every job of the connection that is followed."""
+    pages: int
+    """How many pages whole readings may take in this sweep: the polls need some of what the limits allow."""
+    failures: list[PollError] = field(default_factory=list)
+    _rows: dict[JobKey, DueJob] | None = None
+
+    async def read(self) -> set[JobKey]:
+        """The due jobs that need no poll of their own. A list that fails leaves its jobs to their polls."""
+        kinds = [(name, kind, kind.listing) for name, kind in self.connection.vendor.kinds.items() if kind.listing]
+        scopes = dict.fromkeys(self.connection.scopes)
+        readings = [(*kind, scope) for kind in kinds for scope in scopes]
+        return set().union(*await in_parallel(readings, self._scope, self.connection.pace.concurrency))
+
+    async def _scope(self, list_: tuple[str, Kind, Listing, str]) -> set[JobKey]:
+        kind_name, kind, listing, scope = list_
+        stem = (self.name, kind_name, kind.canonical(scope))
+        before = await asyncio.to_thread(self.discoveries.get, self.name, stem[2])
+        due = [job for job in self.due.values() if _stem(job.key) == stem]
+        reading = Reading(kind, listing, stem, before or Discovery(), self.recorder.clock(), due)
+        try:
+            await self._read(reading, new=before is None)
+        except Stopped:
+            pass  # What was read counts; the next sweep goes on.
+        except PollError as error:
+            self._tell(reading, str(error))
+            self.failures.append(error)
+            if not _passing(error):
+                reading.after = replace(reading.after, unfinished=None)
+        except (BotoCoreError, ClientError, TimeoutError) as error:
+            self._tell(reading, f"its jobs could not be looked up: {type(error).__name__}")
+        if reading.after != before:
+            await asyncio.to_thread(self.discoveries.save, self.name, stem[2], reading.after)
+        return reading.shown()
+
+    async def _read(self, reading: Reading, *, new: bool) -> None:
+        before, ordered = reading.before, reading.listing.by_update
+        asked = new or self._discovers(reading.scope)
+        covered = ordered and any(job.row.covered for job in reading.due)
+        aged = before.full_at is None or self.minute - before.full_at >= WHOLE_EVERY
+        if before.unfinished:
+            if covered or (ordered and asked):
+                await self._short(reading)
+            await self._whole(reading, before.unfinished)
+        elif asked and (aged or not before.baseline_done):
+            await self._whole(reading)
+        elif asked and not ordered:
+            await self._whole(reading, early=True)
+        elif asked or covered:
+            await self._short(reading)
+
+    def _discovers(self, scope: str) -> bool:
+        """Whether the scope's turn came since the last tick; scopes take turns within the interval."""
+        interval = max(1, int(self.connection.cadence.discovery.total_seconds() // 60))
+        last = self.minute - interval if self.last_tick is None else max(self.last_tick, self.minute - interval)
+        phase = zlib.crc32(f"{self.name}#{scope}".encode("utf-8", "replace"))
+        return any((minute - phase) % interval == 0 for minute in range(last + 1, self.minute + 1))
+
+    async def _short(self, reading: Reading) -> None:
+        """From the top of a list ordered by update to where nothing is new: ⌈k/100⌉ + 1 pages for k changes."""
+        token: str | None = None
+        while True:
+            page, fresh = await self._page(reading, token)
+            news = sum(reading.is_news(listed) for listed in fresh.values())
+            reading.news += news
+            all_new = 0 < news == len(page.jobs)
+            overlap = reading.calls < ceil(reading.news / PAGE) + 1 and not _behind(page, reading.cursor)
+            if page.next is None or not (all_new or overlap):
+                break
+            if reading.calls >= PAGES_LIMIT:
+                raise BrokenList(f"it has no end within {PAGES_LIMIT} pages")
+            token = page.next
+        reading.reached = True
+        self._remember(reading)
+
+    async def _whole(self, reading: Reading, last: Pass | None = None, *, early: bool = False) -> None:
+        """Every page, in as many sweeps as it takes; `early`: only down to where all is known, and older below."""
+        token, pages = (last.token, last.pages) if last else (None, 0)
+        tokens, stale = {token}, 0
+        if self._rows is None:
+            self._rows = await asyncio.to_thread(lambda: {job.key: job for job in self.followed()})
+        while self.pages > 0:
+            self.pages -= 1
+            unknown = reading.unknown
+            page, fresh = await self._page(reading, token)
+            pages += 1
+            stale = 0 if fresh else stale + 1
+            reading.reached = reading.reached or (last is None and _behind(page, reading.cursor))
+            if page.next is None:
+                await self._finish(reading)
+                break
+            if early and reading.unknown == unknown and _newest_first(page):
+                reading.after = replace(reading.after, unfinished=None)
+                break
+            if page.next in tokens:
+                raise BrokenList("its pages go in a circle")
+            if stale >= STALE_LIMIT:
+                raise BrokenList("its pages repeat themselves")
+            if pages >= PAGES_LIMIT:
+                raise BrokenList(f"it has no end within {PAGES_LIMIT} pages")
+            token = page.next
+            tokens.add(token)
+            reading.after = replace(reading.after, unfinished=Pass(token, pages, frozenset(reading.seen)))
+        if last is None:
+            self._remember(reading)
+
+    async def _finish(self, reading: Reading) -> None:
+        """The last page of a whole reading was read."""
+        reading.after = replace(reading.after, unfinished=None)
+        if reading.lossy:
+            return
+        reading.after = replace(reading.after, baseline_done=True, full_at=self.minute)
+        if not reading.listing.by_update or self._rows is None:
+            return
+        covered = [job for job in self._rows.values() if job.row.covered and _stem(job.key) == reading.stem]
+        hidden = [job for job in covered if digest(str(job.key)) not in reading.seen]
+        reading.hidden |= {job.key for job in hidden}
+        await in_parallel(hidden, self.recorder.uncover, WRITERS)
+
+    def _remember(self, reading: Reading) -> None:
+        """What the next reading needs to tell news from what was there."""
+        if reading.listing.by_update and not reading.lossy:
+            mark = min(reading.newest, reading.begun) if reading.newest else None
+            reading.after = replace(reading.after, mark=iso(mark) if mark else None, top=frozenset(reading.top))
+
+    async def _page(self, reading: Reading, token: str | None) -> tuple[Page, dict[JobKey, Listed]]:
+        """One page, taken in. Returns it with those of its entries that were not on a page before."""
+        reply = await self._ask(reading, token)
+        try:
+            page = reading.listing.parse(reply.body, token)
+        except NoAnswer as error:
+            raise BadAnswer(f"no list: {error}"[:200]) from None
+        except Exception as error:
+            raise BadAnswer(f"reading the list broke: {type(error).__name__}") from error
+        self.scopes[reading.scope].good += 1
+        entries = dict(_keyed(page, reading))
+        self.recorder.report.counts["unreadable"] += page.unreadable + len(page.jobs) - len(entries)
+        fresh = {key: listed for key, listed in entries.items() if key not in reading.met}
+        reading.met |= fresh.keys()
+        reading.seen |= {digest(str(key)) for key in fresh if key in self.due or key in (self._rows or ())}
+        dated = [moment for listed in fresh.values() if (moment := _moment(listed.updated_at))]
+        reading.newest = max([*dated, *([reading.newest] if reading.newest else [])], default=None)
+        if token is None:
+            reading.top |= {_standing(listed) for listed in fresh.values()}
+        await self._take_in(reading, reply, fresh)
+        return page, fresh
+
+    async def _ask(self, reading: Reading, token: str | None) -> Reply:
+        request, scope = reading.listing.request(reading.scope, token), self.scopes[reading.scope]
+        reading.calls += 1
+        self.recorder.report.counts["list_calls"] += 1
+        try:
+            return await self.scopes.ask(reading.scope, request)
+        except Refused as error:
+            # The second question goes to a job, if one is due: the key may be good for jobs and not for lists.
+            if not refuses_key(error) or scope.closed or (reading.due and not scope.renewed):
+                raise
+            return await self.scopes.ask(reading.scope, request)
+
+    async def _take_in(self, reading: Reading, reply: Reply, fresh: Mapping[JobKey, Listed]) -> None:
+        rows: dict[JobKey, DueJob | None] = {}
+        wanted = []
+        for key, listed in fresh.items():
+            if row := self.due.get(key) or (self._rows or {}).get(key):
+                rows[key] = row
+            elif reading.listing.by_update and _standing(listed) in reading.before.top:
+                continue  # Taken in last time.
+            wanted.append((key, listed))
+        unsure = [key for key, _ in wanted if key not in rows]
+        if unsure:
+            rows |= await asyncio.to_thread(self.heads.known, unsure)
+
+        async def take_in(entry: tuple[JobKey, Listed]) -> None:
+            key, listed = entry
+            body_hash = reading.kind.body_hash(listed.body)
+            covered = reading.listing.by_update
+            observation = Observation(reply.asked_at, reply.observed_at, listed.body, body_hash, covered)
+            row = rows.get(key)
+            if row:
+                same = row.row.body_hash == body_hash
+                await self.recorder.answered(row, None if same else listed.snapshot, observation)
+            elif key not in rows:
+                reading.unknown += 1
+                told = reading.before.baseline_done
+                if not await self.recorder.discovered(key, listed.snapshot, observation, told=told):
+                    reading.lossy = True
+
+        await in_parallel(wanted, take_in, WRITERS)
+
+    def _tell(self, reading: Reading, error: str) -> None:
+        self.recorder.report.errors[f"list of {reading.scope}: {error}"] += 1
+
+
+def _keyed(page: Page, reading: Reading) -> Iterator[tuple[JobKey, Listed]]:
+    for listed in page.jobs:
+        with suppress(InvalidJobKey):
+            yield reading.kind.key(JobKey(*reading.stem, listed.id)), listed
+
+
+def _stem(key: JobKey) -> tuple[str, str, str]:
+    return key.connection, key.kind, key.scope
+
+
+def _standing(listed: Listed) -> bytes:
+    """An entry as it stood: another one when the job was updated since."""
+    return digest(f"{listed.id} {listed.updated_at}")
+
+
+def _behind(page: Page, cursor: datetime | None) -> bool:
+    """Whether the page reaches down to entries that were updated before the cursor."""
+    dated = [moment for listed in page.jobs if (moment := _moment(listed.updated_at))]
+    return cursor is not None and bool(dated) and min(dated) < cursor
+
+
+def _newest_first(page: Page) -> bool:
+    """Whether the page's jobs stand in the order in which they were created, the last one on top."""
+    created = [_moment(listed.snapshot.created_at) for listed in page.jobs]
+    dated = [moment for moment in created if moment]
+    return len(dated) == len(created) > 1 and dated == sorted(dated, reverse=True) and dated[0] > dated[-1]
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return read_iso(text) if text else None
+    except ValueError:
+        return None
+
+
+def _passing(error: PollError) -> bool:
+    """Whether the same page may be asked for again later."""
+    return isinstance(error, Unreachable) or (
+        isinstance(error, Refused) and (error.status >= 500 or error.status == 429)
+    )
