@@ -176,7 +176,7 @@ def test_a_vendor_that_is_away_is_part_of_the_pollers_result(deployment: Deploym
 
     report = deployment.wake("poller", event("poller", "scheduled"))
 
-    assert (report["outcome"], report["failed"], report["errors"]) == ("completed", 1, {"no connection": 1})
+    assert (report["outcome"], report["failed"], report["errors"]) == ("failing", 1, {"no connection": 1})
 
 
 def test_a_missing_secret_is_part_of_the_pollers_result(deployment: Deployment) -> None:
