@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -11,11 +12,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pollbridge.config import Configuration
 from pollbridge.history.connections import Connections
 from pollbridge.history.heads import LABELS_LIMIT, Heads, TooManyLabels
-from pollbridge.model.job import InvalidJobKey, JobKey
+from pollbridge.history.table import LostRace
+from pollbridge.model.job import KEY_LIMIT, InvalidJobKey, JobKey, clip
 
 LABEL_NAME_LIMIT = 64
 LABEL_VALUE_LIMIT = 256
 """Bytes."""
+
+AT_ONCE = 16
+"""Jobs that are registered at a time: half of what the client's pool of connections holds."""
 
 
 class WatchRefused(ValueError):
@@ -44,7 +49,7 @@ class Watches:
         try:
             key = JobKey.parse(text)
         except InvalidJobKey as error:
-            raise WatchRefused(f"{text!r} is no job key: {error}") from None
+            raise WatchRefused(f"{clip(text, KEY_LIMIT)!r} is no job key: {error}") from None
         connection = self.configuration.vendors.get(key.connection)
         if connection is None:
             known = ", ".join(self.configuration.vendors)
@@ -58,8 +63,12 @@ class Watches:
     def watch(self, key: JobKey, labels: Mapping[str, str], wall: datetime) -> bool:
         """Follow a job; True if it was not followed before. Raises WatchRefused."""
         check_labels(labels)
+        return self.follow(key, labels, self.connections.clock([key.connection], wall))
+
+    def follow(self, key: JobKey, labels: Mapping[str, str], now: datetime) -> bool:
+        """The same for labels that were checked, and by a clock that was asked. Raises WatchRefused."""
         try:
-            return self.heads.follow(key, labels, self.connections.clock([key.connection], wall))
+            return self.heads.follow(key, labels, now)
         except TooManyLabels as error:
             raise WatchRefused(f"{key}: {error}") from None
 
@@ -74,6 +83,80 @@ class Watches:
         key = self.key(wanted.key)
         self.watch(key, wanted.labels, wall)
         return key
+
+
+@dataclass(slots=True)
+class Registration:
+    """Many jobs to be followed with the same labels, some at a time.
+
+    What became of each stays told here, however it ends. Following a job twice changes nothing, so one that was
+    cut short can be made again as a whole.
+    """
+
+    watches: Watches
+    keys: Sequence[JobKey]
+    labels: Mapping[str, str]
+    followed: dict[JobKey, bool] = field(default_factory=dict)
+    """True for those that were not followed before."""
+    refused: dict[JobKey, WatchRefused] = field(default_factory=dict)
+    stopped: bool = False
+
+    def stop(self) -> None:
+        """Begin no other job. Made for a signal's handler: a KeyboardInterrupt amid a lock would leave it locked."""
+        self.stopped = True
+
+    def check(self, done: Callable[[], object]) -> None:
+        """Refuse the jobs that have labels already and no room for these. `done` is called for each; writes nothing."""
+        check_labels(self.labels)
+        if self.labels:
+            self._each(self._check, done)
+
+    def follow(self, wall: Callable[[], datetime], done: Callable[[], object]) -> None:
+        """Follow them, and call `done` for each. One that is refused does not stop the others.
+
+        Whatever else goes wrong stops it, as `stop` does; the jobs that were begun are then finished first.
+        """
+        names = dict.fromkeys(key.connection for key in self.keys)
+        begun = {name: self.watches.connections.clock([name], wall()) for name in names}
+
+        def follow(key: JobKey) -> None:
+            # The minutes go by while we register: a slot must not vouch for one in which nobody looked yet.
+            now = max(wall(), begun[key.connection])
+            try:
+                self.followed[key] = self.watches.follow(key, self.labels, now)
+            except WatchRefused as refused:
+                self.refused[key] = refused
+            except LostRace:
+                self.refused[key] = WatchRefused(f"{key}: others keep writing to it; try again")
+
+        self._each(follow, done)
+
+    def _check(self, key: JobKey) -> None:
+        head = self.watches.heads.get(key)
+        count = len({**head.labels, **self.labels}) if head else 0
+        if count > LABELS_LIMIT:
+            told = f"{key}: the job would have {count} labels; {LABELS_LIMIT} is the most"
+            self.refused[key] = WatchRefused(told)
+
+    def _each(self, work: Callable[[JobKey], None], done: Callable[[], object]) -> None:
+        def begin(key: JobKey) -> bool:
+            if self.stopped:
+                return False
+            try:
+                work(key)
+            except BaseException:
+                self.stopped = True
+                raise
+            return True
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            try:
+                for future in as_completed([pool.submit(begin, key) for key in self.keys]):
+                    if future.result():
+                        done()
+            except BaseException:
+                self.stopped = True
+                raise
 
 
 def check_labels(labels: Mapping[str, str]) -> None:

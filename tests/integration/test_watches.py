@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from pollbridge import config
 from pollbridge.history.connections import Connections
 from pollbridge.history.heads import Heads
 from pollbridge.history.table import Table
+from pollbridge.model.instant import MINUTE, epoch_minute
 from pollbridge.model.job import JobKey
-from pollbridge.watches import Watches, WatchRefused, check_labels
+from pollbridge.watches import Registration, Watches, WatchRefused, check_labels
 from tests.kit.memory import Memory
 from tests.kit.sweeping import START, in_memory, oration_body, oration_key
 
@@ -137,3 +139,33 @@ def test_a_job_registered_behind_ticks_made_by_hand_is_looked_at_with_the_next()
 
     assert len(bench.history(oration_key())) == 1
     assert bench.head(oration_key()).changed_at == "2026-06-08T12:31:00.000Z"
+
+
+def test_a_long_registration_vouches_for_no_minute_before_a_job_was_followed() -> None:
+    """The connection's tick is read once, and the minutes go by until a job has its turn."""
+    bench, key = in_memory(), oration_key()
+    bench.watch(key, oration_body(), oration_body(status="success"))
+    bench.tick()
+    bench.heads.unfollow(key, bench.now)
+    watches = Watches(config.check({"vendors": {"oration": {"secret": "s"}}}, "test"), bench.heads, bench.connections)
+
+    def wall() -> datetime:
+        bench.tick(4)
+        return bench.now
+
+    Registration(watches, [key], {}).follow(wall, lambda: None)
+    bench.tick()
+
+    assert [event["last_seen_at"] for event in bench.events(key)] == [None, "2026-06-08T12:01:00Z"]
+    assert bench.events(key)[1]["observed_at"] == "2026-06-08T12:10:00Z"
+
+
+def test_ticks_made_by_hand_of_one_connection_do_not_date_the_jobs_of_another(watches: Watches) -> None:
+    ahead = epoch_minute(START) + 30
+    watches.connections.begin("oration", ahead, "owner", START, START + MINUTE)
+    ours, theirs = oration_key(), JobKey("mentionlab", "job", "p", "1")
+
+    Registration(watches, [ours, theirs], {}).follow(lambda: START, lambda: None)
+
+    registered = [head.registered_at for key in (ours, theirs) if (head := watches.heads.get(key))]
+    assert registered == ["2026-06-08T12:30:00Z", "2026-06-08T12:00:00Z"]

@@ -2,44 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Any, BinaryIO, NoReturn
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 
-from pollbridge.cli.deployment import find
-from pollbridge.cli.output import fail, print_json
+from pollbridge.cli.deployment import find, refused, unreachable
+from pollbridge.cli.output import fail, plain, print_json
 from pollbridge.model.job import JobKey
-from pollbridge.watches import Watches, WatchRefused, check_labels
+from pollbridge.watches import Registration, Watches, WatchRefused, check_labels
 
-MISTAKES_SHOWN = 10
+MISTAKES_NAMED = 10
+
+MANY = 100
+"""Jobs whose registering takes long enough to show how far it is."""
 
 
 @click.command()
 @click.argument("keys", nargs=-1, metavar="KEY...")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Told with every event of these jobs.")
-@click.option(
-    "--file", type=click.File("r", encoding="utf-8"), metavar="FILE", help="Read keys from a file, one a line."
-)
+@click.option("--file", type=click.File("rb"), metavar="FILE", help="Read keys from a file (- is stdin), one a line.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def watch(keys: tuple[str, ...], labels: tuple[str, ...], file: TextIO | None, as_json: bool) -> None:
+def watch(keys: tuple[str, ...], labels: tuple[str, ...], file: BinaryIO | None, as_json: bool) -> None:
     """Follow jobs. The first poll comes with the next tick.
 
-    A job key is <connection>/<kind>/<scope>/<id>, each part percent-encoded. Either all keys are followed or,
-    when one of them is wrong, none.
+    A job key is <connection>/<kind>/<scope>/<id>, each part percent-encoded. All keys are checked before the first
+    job is followed: when one of them is wrong, none is. Running the same command again is safe.
     """
     if not keys and file is None:
         raise click.UsageError("name a job key, or a --file of them")
     told = _labels(labels)
     deployment = find()
     wanted = _checked(deployment.watches, _lines(keys, file))
-    results = [{"key": str(key), "new": deployment.watches.watch(key, told, datetime.now(UTC))} for key in wanted]
+    registration = Registration(deployment.watches, wanted, told)
+    _register(registration, quiet=as_json)
+    results = [{"key": str(key), "new": registration.followed[key]} for key in wanted if key in registration.followed]
     if as_json:
         print_json(results)
-        return
-    for result in results:
-        click.echo(f"{'watching' if result['new'] else 'already watched'}  {result['key']}")
+    else:
+        for result in results:
+            click.echo(f"{'watching' if result['new'] else 'already watched'}  {result['key']}")
+    if registration.refused:
+        _refuse(registration.refused.values(), of=len(wanted), so="the others are followed")
 
 
 @click.command()
@@ -48,7 +57,7 @@ def watch(keys: tuple[str, ...], labels: tuple[str, ...], file: TextIO | None, a
 def unwatch(key: str, as_json: bool) -> None:
     """Stop following a job. Its history stays, and discovery does not begin it again."""
     deployment = find()
-    [job] = _checked(deployment.watches, iter([("", key)]))
+    [job] = _checked(deployment.watches, [("", key)])
     if not deployment.heads.unfollow(job, datetime.now(UTC)):
         fail(f"{job} is not known here: nothing to stop")
     if as_json:
@@ -71,33 +80,87 @@ def _labels(options: tuple[str, ...]) -> dict[str, str]:
     return labels
 
 
-def _lines(keys: tuple[str, ...], file: TextIO | None) -> Iterator[tuple[str, str]]:
-    """Each key with the place it stands in."""
+def _lines(keys: tuple[str, ...], file: BinaryIO | None) -> Iterator[tuple[str, str]]:
+    """Each key with the place it stands in. What is no UTF-8 comes with surrogates, which no key may hold."""
     yield from (("", key) for key in keys)
-    if file is None:
-        return
-    try:
-        for number, line in enumerate(file, start=1):
-            if line.strip() and not line.lstrip().startswith("#"):
-                yield f"{file.name}:{number}: ", line.strip()
-    except UnicodeDecodeError:
-        fail(f"{file.name} is not UTF-8 text")
+    for number, line in enumerate(file or (), start=1):
+        # Files that were put together may hold a byte order mark at the head of any line.
+        text = line.decode("utf-8", "surrogateescape").removeprefix("\ufeff").strip()
+        if text and not text.startswith("#"):
+            yield f"{getattr(file, 'name', '<stdin>')}:{number}: ", text
 
 
-def _checked(watches: Watches, lines: Iterator[tuple[str, str]]) -> list[JobKey]:
-    """The keys, without repetitions; exits when one is wrong, naming them."""
+def _checked(watches: Watches, lines: Iterable[tuple[str, str]]) -> list[JobKey]:
+    """The keys, without repetitions; exits when one is wrong, naming the first of those that are."""
     keys: dict[JobKey, None] = {}
-    mistakes = []
-    for place, text in lines:
+    mistakes, given = [], list(lines)
+    for place, text in given:
         try:
             keys[watches.key(text)] = None
         except WatchRefused as error:
             mistakes.append(f"{place}{error}")
-    if not mistakes and not keys:
-        fail("the file holds no job key")
     if mistakes:
-        for mistake in mistakes[1:MISTAKES_SHOWN]:
-            click.echo(f"pollbridge: {mistake}", err=True)
-        more = f" (and {len(mistakes) - MISTAKES_SHOWN} more)" if len(mistakes) > MISTAKES_SHOWN else ""
-        fail(f"{mistakes[0]}{more}")
+        _refuse(mistakes, of=len(given), so="none is followed")
+    if not keys:
+        fail("the file holds no job key")
     return list(keys)
+
+
+def _register(registration: Registration, *, quiet: bool) -> None:
+    """Follow the jobs; exits saying how far it came when it could not go on."""
+    try:
+        with _stopped_by_interrupt(registration):
+            if registration.labels:
+                with _progress(registration, "looking at their labels", quiet=quiet) as bar:
+                    registration.check(lambda: bar.update(1))
+            if registration.refused:
+                _refuse(registration.refused.values(), of=len(registration.keys), so="none is followed")
+            with _progress(registration, "registering", quiet=quiet) as bar:
+                registration.follow(lambda: datetime.now(UTC), lambda: bar.update(1))
+    except KeyboardInterrupt:
+        click.echo(f"\npollbridge: interrupted{_so_far(registration)}", err=True)
+        raise SystemExit(130) from None
+    except ClientError as error:
+        fail(f"{refused(error)}{_so_far(registration)}")
+    except BotoCoreError as error:
+        fail(f"{unreachable(error)}{_so_far(registration)}")
+
+
+@contextmanager
+def _stopped_by_interrupt(registration: Registration) -> Iterator[None]:
+    """Ctrl-C ends it once the jobs that were begun are finished; a second one does not wait for them."""
+
+    def stop(*_: object) -> None:
+        registration.stop()
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if registration.stopped:
+        raise KeyboardInterrupt
+
+
+def _progress(registration: Registration, text: str, *, quiet: bool) -> AbstractContextManager[Any]:
+    """A bar on stderr, where somebody looks at it and there is time to."""
+    count = len(registration.keys)
+    hidden = quiet or count < MANY or not sys.stderr.isatty()
+    return click.progressbar(length=count, label=f"{text} ({count} jobs)", file=sys.stderr, hidden=hidden)
+
+
+def _so_far(registration: Registration) -> str:
+    followed, count = len(registration.followed), len(registration.keys)
+    return f"; {followed} of {count} jobs are registered, and running the same command again is safe"
+
+
+def _refuse(mistakes: Iterable[object], *, of: int, so: str) -> NoReturn:
+    """Name the first mistakes on stderr, a line each, count them all, and exit 1."""
+    told: Sequence[str] = [str(mistake) for mistake in mistakes]
+    for mistake in told[:MISTAKES_NAMED]:
+        click.echo(f"pollbridge: {plain(mistake)}", err=True)
+    if of > 1:
+        named = f" (the first {MISTAKES_NAMED} are named)" if len(told) > MISTAKES_NAMED else ""
+        click.echo(f"pollbridge: {len(told)} of {of} keys refused{named}; {so}", err=True)
+    raise SystemExit(1)
