@@ -7,13 +7,13 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import Any
 
 from pollbridge.history.table import Item
-from tests.kit.memory import Memory, _holds, _place
+from tests.kit.memory import Memory, _place, keys
 from tests.kit.table import KEYS
 
 CARRIED = {
@@ -29,8 +29,6 @@ READ_UNIT = 4 * 1024
 WRITE_UNIT = 1024
 """Bytes of a page and of a unit: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html"""
 
-Place = tuple[str, str]
-
 
 class Indexed(Memory):
     """A table that goes straight to the partition a query names. Attribute values are shared, never written to.
@@ -42,9 +40,6 @@ class Indexed(Memory):
 
     def __init__(self) -> None:
         super().__init__()
-        self.partitions: dict[str | None, dict[str, dict[Place, Item]]] = {
-            index: defaultdict(dict) for index in (None, *KEYS)
-        }
         self.spent: Counter[str] = Counter()
         self._times = 1
 
@@ -66,24 +61,14 @@ class Indexed(Memory):
             self._read(size(answer.get("Item", {})), 1 if ConsistentRead else 0.5)
         return answer
 
-    def query(
-        self,
-        *,
-        KeyConditionExpression: str,
-        ExpressionAttributeValues: Item,
-        IndexName: str | None = None,
-        ScanIndexForward: bool = True,
-        **_: Any,
-    ) -> dict[str, Any]:
-        partition, _and, rest = KeyConditionExpression.partition(" AND ")
-        value = ExpressionAttributeValues[partition.split(" = ")[1]]["S"]
-        wanted = {"ConditionExpression": rest, "ExpressionAttributeValues": ExpressionAttributeValues}
-        order = _keys(IndexName)[1]
+    def query(self, **query: Any) -> dict[str, Any]:
+        answer = super().query(**query)
         with self.lock:
-            items = self.partitions[IndexName].get(value, {}).values()
-            found = [_row(item, IndexName) for item in items if not rest or _holds(wanted, item)]
-            self._read(sum(map(size, found)), 0.5)
-        return {"Items": sorted(found, key=lambda item: item[order]["S"], reverse=not ScanIndexForward)}
+            self._read(sum(map(size, answer["Items"])), 0.5)
+        return answer
+
+    def _found(self, item: Item, index: str | None) -> Item:
+        return _row(item, index)
 
     def transact_write_items(self, **transaction: Any) -> dict[str, Any]:
         with self.lock:
@@ -98,18 +83,9 @@ class Indexed(Memory):
         old = self.items.get(place, {})
         super()._write(write)
         new = self.items[place]
-        self._index(place, old, new)
         self.spent["items written"] += 1
         self.spent["write units"] += self._times * max(_units(old), _units(new))
         self.spent["write units"] += sum(_index_units(_row(old, index), _row(new, index), index) for index in KEYS)
-
-    def _index(self, place: Place, old: Item, new: Item) -> None:
-        for index, partitions in self.partitions.items():
-            partition = _keys(index)[0]
-            if _row(old, index):
-                del partitions[old[partition]["S"]][place]
-            if _row(new, index):
-                partitions[new[partition]["S"]][place] = new
 
     def _read(self, read: int, units: float) -> None:
         self.spent["pages"] += ceil(read / PAGE) or 1
@@ -135,16 +111,12 @@ def _weight(typed: tuple[str, Any]) -> int:
             return 1
 
 
-def _keys(index: str | None) -> tuple[str, str]:
-    return KEYS[index] if index else ("PK", "SK")
-
-
 def _row(item: Item, index: str | None) -> Item:
     """What the index holds of the item; nothing of one that has not both of its keys."""
-    keys = _keys(index)
-    if not index or not all(name in item for name in keys):
+    names = keys(index)
+    if not index or not all(name in item for name in names):
         return {} if index else item
-    return {name: item[name] for name in dict.fromkeys(("PK", "SK", *keys, *CARRIED[index])) if name in item}
+    return {name: item[name] for name in dict.fromkeys(("PK", "SK", *names, *CARRIED[index])) if name in item}
 
 
 def _units(item: Item) -> int:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import operator
 import re
+from collections import defaultdict
 from collections.abc import Mapping
-from copy import deepcopy
+from functools import cache
 from threading import RLock
 from typing import Any
 
@@ -19,25 +20,31 @@ from botocore.exceptions import ClientError
 from pollbridge.history.table import Item
 from tests.kit.table import KEYS
 
+Place = tuple[str, str]
+
 
 class Memory:
     """A client whose one table is a dictionary."""
 
     def __init__(self) -> None:
-        self.items: dict[tuple[str, str], Item] = {}
+        self.items: dict[Place, Item] = {}
+        self.partitions: dict[str | None, dict[str | None, dict[Place, Item]]] = {
+            index: defaultdict(dict) for index in (None, *KEYS)
+        }
+        """The same items by the partition key of the table, and of each index."""
         self.lock = RLock()
 
     def get_item(self, *, Key: Item, **_: Any) -> dict[str, Any]:
         with self.lock:
             item = self.items.get(_place(Key))
-            return {"Item": deepcopy(item)} if item else {}
+            return {"Item": dict(item)} if item else {}
 
     def batch_get_item(self, *, RequestItems: dict[str, dict[str, Any]]) -> dict[str, Any]:
         [(table, wanted)] = RequestItems.items()
         names = wanted["ExpressionAttributeNames"].values()
         with self.lock:
             found = [self.items.get(_place(key), {}) for key in wanted["Keys"]]
-        parts = [{name: deepcopy(item[name]) for name in names if name in item} for item in found if item]
+        parts = [{name: item[name] for name in names if name in item} for item in found if item]
         return {"Responses": {table: parts}, "UnprocessedKeys": {}}
 
     def put_item(self, **put: Any) -> dict[str, Any]:
@@ -50,10 +57,10 @@ class Memory:
             old = self.items.get(_place(update["Key"]))
             if not _holds(update, old):
                 error = {"Code": "ConditionalCheckFailedException", "Message": "The conditional request failed"}
-                raise ClientError({"Error": error} | ({"Item": deepcopy(old)} if old else {}), "UpdateItem")
+                raise ClientError({"Error": error} | ({"Item": dict(old)} if old else {}), "UpdateItem")
             self._write({"Update": update})
             new = self.items[_place(update["Key"])]
-            return {"Attributes": deepcopy({"ALL_OLD": old, "ALL_NEW": new}.get(ReturnValues) or {})}
+            return {"Attributes": dict({"ALL_OLD": old, "ALL_NEW": new}.get(ReturnValues) or {})}
 
     def transact_write_items(self, *, TransactItems: list[dict[str, Any]], **_: Any) -> dict[str, Any]:
         with self.lock:
@@ -76,10 +83,13 @@ class Memory:
         ScanIndexForward: bool = True,
         **_: Any,
     ) -> dict[str, Any]:
-        order = KEYS[IndexName][1] if IndexName else "SK"
-        wanted = {"ConditionExpression": KeyConditionExpression, "ExpressionAttributeValues": ExpressionAttributeValues}
+        partition, _and, rest = KeyConditionExpression.partition(" AND ")
+        value = ExpressionAttributeValues[partition.split(" = ")[1]]["S"]
+        wanted = {"ConditionExpression": rest, "ExpressionAttributeValues": ExpressionAttributeValues}
+        order = keys(IndexName)[1]
         with self.lock:
-            found = [deepcopy(item) for item in self.items.values() if _holds(wanted, item)]
+            items = self.partitions[IndexName].get(value, {}).values()
+            found = [self._found(item, IndexName) for item in items if not rest or _holds(wanted, item)]
         return {"Items": sorted(found, key=lambda item: item[order]["S"], reverse=not ScanIndexForward)}
 
     def scan(
@@ -87,37 +97,67 @@ class Memory:
     ) -> dict[str, Any]:
         with self.lock:
             places = sorted(self.items)[Segment::TotalSegments]
-            found = [deepcopy(self.items[place]) for place in places]
+            found = [dict(self.items[place]) for place in places]
         return {"Items": [item for item in found if not IndexName or KEYS[IndexName][0] in item]}
+
+    def _found(self, item: Item, _index: str | None) -> Item:
+        return dict(item)
 
     def _write(self, write: Mapping[str, Any]) -> None:
         if "Put" in write:
-            item = deepcopy(write["Put"]["Item"])
+            item = dict(write["Put"]["Item"])
         else:
             item = _updated(self.items.get(_place(write["Update"]["Key"])), write["Update"])
-        self.items[_place(item)] = item
+        place = _place(item)
+        self._index(place, self.items.get(place, {}), item)
+        self.items[place] = item
+
+    def _index(self, place: Place, old: Item, new: Item) -> None:
+        for index, partitions in self.partitions.items():
+            before, after = (_partition(item, index) for item in (old, new))
+            if before not in {None, after}:
+                partitions[before].pop(place, None)
+            if after is not None:
+                partitions[after][place] = new
 
 
-def _place(key: Item) -> tuple[str, str]:
+def keys(index: str | None) -> tuple[str, str]:
+    """The names of the partition key and the sort key, of an index or of the table."""
+    return KEYS[index] if index else ("PK", "SK")
+
+
+def _partition(item: Item, index: str | None) -> str | None:
+    """The partition in which the item stands; an index holds none that lacks a key of it."""
+    names = keys(index)
+    return item[names[0]]["S"] if all(name in item for name in names) else None
+
+
+def _place(key: Item) -> Place:
     return key["PK"]["S"], key["SK"]["S"]
 
 
 def _updated(item: Item | None, update: Mapping[str, Any]) -> Item:
-    new = deepcopy(item or update["Key"])
+    # Attribute values are never written to, neither here nor by the callers.
+    new = dict(item or update["Key"])
     names, values = update.get("ExpressionAttributeNames", {}), update.get("ExpressionAttributeValues", {})
     sets, _, removes = update["UpdateExpression"].partition("REMOVE")
     for name, value in re.findall(r"(#\w+) = (:\w+)", sets):
-        new[names[name]] = deepcopy(values[value])
+        new[names[name]] = values[value]
     for name in re.findall(r"#\w+", removes):
         new.pop(names[name], None)
     return new
 
 
+@cache
+def _clauses(condition: str) -> list[list[str]]:
+    return [_terms(clause) for clause in condition.split(" AND ")]
+
+
 def _holds(write: Mapping[str, Any], item: Item | None) -> bool:
     """Conditions are clauses joined by AND; a clause, in parentheses or alone, is terms joined by OR."""
     condition = write.get("ConditionExpression")
-    clauses = condition.split(" AND ") if condition else []
-    return all(any(_term(term, write, item or {}) for term in _terms(clause)) for clause in clauses)
+    clauses = _clauses(condition) if condition else []
+    return all(any(_term(term, write, item or {}) for term in terms) for terms in clauses)
 
 
 def _terms(clause: str) -> list[str]:
