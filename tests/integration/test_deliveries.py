@@ -16,12 +16,15 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from pollbridge.aws import client
-from pollbridge.history.ledger import Ledger, Status
+from pollbridge.history.connections import connection_pk
+from pollbridge.history.ledger import Delivery, Ledger, Status, delivery_of
 from pollbridge.history.table import Table
+from pollbridge.model.event import ConnectionEvent
 from pollbridge.notifying.deliveries import Deliveries, Queue
 from pollbridge.notifying.notice import DeliveryError, Notice, Receipt
 from pollbridge.notifying.retries import LONGEST, OLDEST, STEPS, wait
 from pollbridge.notifying.worker import LEASE
+from tests.kit.events import event, recovered, unreachable
 from tests.kit.faults import Call, Crash, Fault, lost, throttle
 from tests.kit.receiving import Post, Receiver, envelope, message
 
@@ -282,6 +285,68 @@ def test_a_failed_attempt_says_when_the_next_will_be() -> None:
     assert post.ledger[0].status == Status.PENDING
     assert post.ledger[0].next_attempt_at == "2026-06-08T12:31:08Z"
     assert post.sqs.waits == {"receipt-1": 8}
+
+
+def about_vendor(told: ConnectionEvent) -> dict[str, Any]:
+    """A message about MentionLab, as EventBridge hands it on."""
+    detail = {"detail-type": told.detail_type, "detail": json.loads(told.json_text())}
+    return message(body=json.dumps(envelope() | detail))
+
+
+def beside_the_connection(post: Post) -> list[Delivery]:
+    values = {":pk": {"S": connection_pk("mentionlab")}, ":d": {"S": "DELIVERY#"}}
+    items = Table(post.aws, "history").query("PK = :pk AND begins_with(SK, :d)", values)
+    return [delivery_of(item) for item in items]
+
+
+@pytest.mark.promise(29)
+@pytest.mark.parametrize("told", [unreachable(), unreachable(scope="p"), recovered()])
+def test_an_event_about_a_vendor_is_delivered_once_and_kept_beside_its_connection(told: ConnectionEvent) -> None:
+    post = Post()
+
+    counts = sum((post.deliver(about_vendor(told)).counts for _ in range(10)), Counter[str]())
+
+    assert counts == {"delivered": 1, "already_done": 9}
+    assert post.receiver.got == [told.id]
+    [delivery] = beside_the_connection(post)
+    assert (delivery.event_id, delivery.version, delivery.status) == (told.id, told.version, Status.DELIVERED)
+    assert post.ledger == []
+
+
+def test_an_outage_and_its_recovery_are_two_deliveries() -> None:
+    post = Post()
+
+    assert post.deliver(about_vendor(unreachable()), about_vendor(recovered())).counts == {"delivered": 2}
+    assert len(beside_the_connection(post)) == 2
+
+
+@pytest.mark.parametrize(("function", "case"), [("slack_notifier", "unreachable"), ("webhook_notifier", "recovered")])
+def test_the_samples_about_a_vendor_are_delivered(function: str, case: str) -> None:
+    post = Post()
+
+    assert post.deliver(*event(function, case)["Records"]).counts == {"delivered": 1}
+    assert len(beside_the_connection(post)) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail"),
+    [
+        ("Job Lost", {"connection": "oration"}),
+        ("Job Lost", {"job": None}),
+        ("Job Lost", {"job": {"key": 7}}),
+        ("Job Lost", {"job": {"key": ""}}),
+        ("Vendor Unreachable", {"job": {"key": "oration/job/acme/j1"}}),
+        ("Vendor Recovered", {"connection": ""}),
+        ("Destination Disabled", {"destination": "team"}),
+        (["Vendor Unreachable"], {"connection": "oration"}),
+    ],
+)
+def test_what_is_about_neither_a_job_nor_a_vendor_is_buried_as_that(kind: Any, detail: dict[str, Any]) -> None:
+    post = Post()
+    odd = {"detail-type": kind, "detail": {"id": "event-1", "version": 1, **detail}}
+
+    assert post.deliver(message(body=json.dumps(odd))).counts == {"unreadable": 1}
+    assert post.sqs.buried[0]["reason"] == "the message is about neither a job nor a vendor"
 
 
 @pytest.mark.parametrize(

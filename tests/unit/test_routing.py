@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from pollbridge.config import Match
+from pollbridge.model.event import ConnectionEvent
 from pollbridge.model.job import State
 from pollbridge.routing import CONNECTION_TYPES, DESTINATION_TYPES, JOB_TYPES, SOURCE, WATCH_REQUESTED, pattern
+from tests.kit.events import recovered, unreachable
 
 LOUD = {"Job State Changed", "Job Lost", "Vendor Unreachable", "Vendor Recovered", "Destination Disabled"}
 OPERATORS = {*CONNECTION_TYPES, *DESTINATION_TYPES}
@@ -103,6 +105,31 @@ def test_a_state_narrows_jobs_and_leaves_operators_events(state: State) -> None:
 )
 def test_a_key_concerns_only_events_that_have_the_field(match: dict[str, Any], heard_of: set[str]) -> None:
     assert heard(match) == heard_of
+
+
+@pytest.mark.parametrize("told", [unreachable(scope="q"), recovered(scope="q"), unreachable(), recovered()])
+@pytest.mark.parametrize(
+    ("match", "heard_of"),
+    [
+        ({}, True),
+        ({"state": ["failed"]}, True),
+        ({"reasons": ["state_changed"]}, True),
+        ({"kind": ["execution"]}, True),
+        ({"scope": ["p"]}, True),
+        ({"labels": {"team": ["docs"]}}, True),
+        ({"connection": ["mentionlab"], "vendor": ["mentionlab"], "state": ["failed"]}, True),
+        ({"connection": ["labs"]}, False),
+        ({"vendor": ["oration"]}, False),
+        ({"detail_type": ["Job Lost"]}, False),
+        ({"detail_type": ["Vendor Unreachable", "Vendor Recovered"], "state": ["failed"]}, True),
+    ],
+)
+def test_of_a_vendors_trouble_all_hear_but_who_asks_for_other_vendors_or_types(
+    told: ConnectionEvent, match: dict[str, Any], heard_of: bool
+) -> None:
+    lies = {"source": SOURCE, "detail-type": told.detail_type, "detail": json.loads(told.json_text())}
+
+    assert matches(pattern(Match.model_validate(match)), lies) is heard_of
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,13 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from pollbridge.config import Destination
 from pollbridge.model.change import detect
-from pollbridge.model.event import job_event
-from pollbridge.model.job import HREF_LIMIT, JobKey, Link, Snapshot, State
+from pollbridge.model.event import Changes, ConnectionEvent, job_event
+from pollbridge.model.job import HREF_LIMIT, KEY_LIMIT, JobKey, Link, Snapshot, State
 from pollbridge.notifying.http import RESPONSE_LIMIT, client
 from pollbridge.notifying.notice import DeliveryError, Notice
 from pollbridge.notifying.webhook import BODY_LIMIT, WebhookNotifier, body
 from pollbridge.secrets import UnusableSecret, WebhookSecret
+from tests.kit import events
 
 NOW = datetime.now(UTC)
 KEY, OLD_KEY = b"k" * 24, bytes(range(64))
@@ -70,7 +71,7 @@ def notice(current: Snapshot | None = None) -> Notice:
         observed_at=NOW,
         last_seen_at=None,
     )
-    return Notice(event.detail_type, json.loads(event.json_text()))
+    return events.notice(event)
 
 
 def deliver(receiver: Receiver, headers: Mapping[str, str] | None = None, previous: str | None = None) -> httpx.Request:
@@ -158,6 +159,33 @@ def test_a_body_is_small_whatever_the_texts(current: Snapshot) -> None:
     assert len(written) <= BODY_LIMIT == 20 * 1024
     data = json.loads(written)["data"]
     assert {**data, "error": None, "message": None} == {**event, "error": None, "message": None}
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"), [(events.unreachable(), "vendor.unreachable"), (events.recovered(), "vendor.recovered")]
+)
+def test_the_body_about_a_vendor_is_its_event(event: ConnectionEvent, kind: str) -> None:
+    told = json.loads(body(events.notice(event)))
+
+    assert (told["type"], told["timestamp"]) == (kind, event.observed_at)
+    assert told["data"] == json.loads(event.json_text())
+
+
+@pytest.mark.parametrize("scope", [None, "\x01" * 300])
+def test_a_body_is_small_however_long_the_keys_of_what_changed(scope: str | None) -> None:
+    changes = Changes(total=900, states=dict.fromkeys(State, 90), jobs=("k" * KEY_LIMIT,) * 20)
+    written = body(events.notice(events.recovered(scope=scope, error="é" * 9_000, changes=changes))).encode()
+
+    assert len(written) <= BODY_LIMIT
+    data = json.loads(written)["data"]
+    assert data["changes"]["total"] == 900
+    assert 5 <= len(data["changes"]["jobs"]) <= 20
+
+
+def test_the_sample_of_a_recovery_fits_its_envelope() -> None:
+    [record] = events.event("webhook_notifier", "recovered")["Records"]
+
+    assert Notice.read(record["body"]) == events.notice(events.recovered())
 
 
 @pytest.mark.promise(46)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Protocol
 
+from pollbridge.history.connections import connection_pk
+from pollbridge.model.event import RECOVERED, UNREACHABLE
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:
@@ -38,9 +41,19 @@ class Notice:
         return version
 
     @property
+    def about_vendor(self) -> bool:
+        """Whether it is about a connection; else it is about a job."""
+        return self.detail_type in (UNREACHABLE, RECOVERED)
+
+    @property
     def pk(self) -> str:
-        """The partition in which the delivery is kept, beside the entry it tells."""
-        return f"JOB#{self.detail['job']['key']}"
+        """The partition in which the delivery is kept, beside the entry it tells. Raises ValueError."""
+        match self.detail:
+            case {"connection": str(name)} if name and self.about_vendor:
+                return connection_pk(name)
+            case {"job": {"key": str(key)}} if key and not self.about_vendor:
+                return f"JOB#{key}"
+        raise ValueError("the message is about neither a job nor a vendor")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,9 @@ from pollbridge.secrets import UnusableSecret, WebhookSecret
 BODY_LIMIT = 20 * 1024
 """Bytes. "Webhook payloads should be small: less than 20kb" (Standard Webhooks, Payload size)."""
 
+FEWER_JOBS = 5
+"""Of the twenty keys that a recovery may bring, as many as surely fit."""
+
 GONE = 410
 """The receiver wants no more: the only status that trying again cannot turn (Standard Webhooks, Operational)."""
 
@@ -41,6 +44,8 @@ def _ever_thinner(detail: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for limit in (1024, 128):
         detail = {**detail, **{name: clip(detail[name], limit) for name in ("error", "message") if detail.get(name)}}
         yield detail
+    if changes := detail.get("changes"):
+        yield {**detail, "changes": {**changes, "jobs": changes["jobs"][:FEWER_JOBS]}}
     if "job" in detail:
         yield {**detail, "links": detail["links"][:1], "job": {**detail["job"], "labels": {}}}
 
