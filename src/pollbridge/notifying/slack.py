@@ -18,6 +18,7 @@ import httpx
 from pollbridge import secrets
 from pollbridge.config import Destination
 from pollbridge.model.change import Reason
+from pollbridge.model.event import RECOVERED, Trouble
 from pollbridge.model.job import Progress, State
 from pollbridge.notifying.http import post
 from pollbridge.notifying.notice import DeliveryError, Notice, Receipt
@@ -30,8 +31,11 @@ BUTTON_LIMIT = 75
 PROSE_LIMIT = 1200
 PROSE_LINES = 12
 LABELS_LIMIT = 300
+NAME_LIMIT = 40
 WORD_LIMIT = 32
 OUTCOME_LIMIT = 48
+KEY_LIMIT = 200
+KEYS = 10
 """Characters and lines: ours, for what a person should take in at a glance. Whole texts are in the history."""
 
 PERMANENT = frozenset({400, 403, 404, 410})
@@ -50,6 +54,16 @@ FACES = {
     State.UNKNOWN: ("❔", "tells no state"),
 }
 
+TROUBLES = {
+    Trouble.UNREACHABLE: ("🔌", "doesn't answer", None),
+    Trouble.UNAUTHORIZED: ("🔑", "refuses the key", "check the secret"),
+    Trouble.FORBIDDEN: ("🔑", "denies access", "check what the key may read"),
+    Trouble.NO_CREDENTIALS: ("🔑", "can't be asked", "store the secret"),
+}
+"""What to look at first, what to say, and what there is to do."""
+
+UNITS = (("d", 86_400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1), ("s", 1, "s", 1))
+
 LINK_NAMES = {"pull_request": "Open pull request"}
 
 LOOKALIKES = str.maketrans("*_~`", "∗ˍ∼ˋ")
@@ -57,25 +71,47 @@ LOOKALIKES = str.maketrans("*_~`", "∗ˍ∼ˋ")
 
 
 def message(notice: Notice) -> dict[str, Any]:
-    """The message: what job, from → to, counts, error, and a button for each link. `text` is for notifications."""
-    event = notice.detail
-    headline, steps = _headline(event), _steps(event)
-    texts = [f"Error: {event['error']}" if event["error"] else "", event["message"] or ""]
-    blocks = [
-        {"type": "header", "text": _plain(headline)},
-        {"type": "section", "text": _mrkdwn(_summary(steps, event["progress"] or {}))},
-        *({"type": "section", "text": _plain(prose)} for prose in map(_prose, texts) if prose),
+    """The message about a job or a vendor. Its `text` is for notifications."""
+    if not notice.about_vendor:
+        return _about_job(notice.detail)
+    return _recovered(notice.detail) if notice.detail_type == RECOVERED else _unreachable(notice.detail)
+
+
+def _message(headline: str, gist: str, *blocks: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+    """The gist is what a notification has room for beside the headline."""
+    return {
+        "text": f"{headline} ({gist})".translate(LOOKALIKES),
+        "blocks": [
+            {"type": "header", "text": _plain(headline)},
+            *blocks,
+            {"type": "context", "elements": [_plain(note) for note in notes if note]},
+        ],
+    }
+
+
+def _section(text: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "section", "text": text}
+
+
+def _about_job(event: Mapping[str, Any]) -> dict[str, Any]:
+    """What job, from → to, counts, error, and a button for each link."""
+    steps = _steps(event)
+    texts = [f"Error: {event['error']}" if event["error"] else "", event["message"] or "", _farewell(event)]
+    return _message(
+        _headline(event),
+        steps,
+        _section(_mrkdwn(_summary(steps, event["progress"] or {}))),
+        *(_section(_plain(prose)) for prose in map(_prose, texts) if prose),
         *_actions(event["links"]),
-        {"type": "context", "elements": [_plain(note) for note in _footnotes(event)]},
-    ]
-    return {"text": f"{headline} ({steps})".translate(LOOKALIKES), "blocks": blocks}
+        notes=_footnotes(event),
+    )
 
 
 def _headline(event: Mapping[str, Any]) -> str:
     """Cut where it hurts least, in the job's name."""
     job, (face, verdict) = event["job"], _verdict(event)
     name = _line(job["name"] or "") or _line(f"{job['kind']} {job['id']}")
-    before, after = f"{face} {_fit(_line(event['connection']), 40)} · ", f" {verdict}"
+    before, after = f"{face} {_name(event)} · ", f" {verdict}"
     return before + _fit(name, HEADER_LIMIT - _length(before) - _length(after)) + after
 
 
@@ -83,7 +119,9 @@ def _verdict(event: Mapping[str, Any]) -> tuple[str, str]:
     to, reasons, progress = event["to"], event["reasons"], event["progress"] or {}
     face, verb = FACES[State(to["state"])]
     if to["lost"]:
-        return "👻", "is lost: the vendor no longer knows it"
+        return "👻", f"is lost: the vendor {'no longer knows' if event['from'] else 'does not know'} it"
+    if Reason.EXPIRED in reasons:
+        return "💤", "is no longer followed: nothing new for too long"
     if to["state"] == State.UNKNOWN and (word := _line(to["vendor_status"] or "")):
         verb = f"says “{_fit(word, WORD_LIMIT)}”, which is new to us"
     if to["state"] == State.PARTIALLY_FAILED:
@@ -109,9 +147,20 @@ def _update(event: Mapping[str, Any]) -> str | None:
     return f"has done {progress.done:,} of {progress.total:,}" if progress.total else None
 
 
+def _farewell(event: Mapping[str, Any]) -> str:
+    """For a job that is no longer followed: how old its state is, and the way back."""
+    if Reason.EXPIRED not in event["reasons"]:
+        return ""
+    seen = f"Last seen {_moment(event['last_seen_at'])}. " if event["last_seen_at"] else ""
+    return f"{seen}To follow it again: pollbridge watch {event['job']['key']}"
+
+
 def _steps(event: Mapping[str, Any]) -> str:
-    before = "lost" if Reason.FOUND in event["reasons"] else _word(event["from"])
+    reasons = event["reasons"]
     after = "lost" if event["to"]["lost"] else _word(event["to"])
+    if event["from"] is None and {Reason.LOST, Reason.EXPIRED}.intersection(reasons):
+        return "never seen"
+    before = "lost" if Reason.FOUND in reasons else _word(event["from"])
     return after if before == after else f"{before} → {after}"
 
 
@@ -120,9 +169,13 @@ def _word(standing: Mapping[str, Any] | None) -> str:
 
 
 def _summary(steps: str, progress: Mapping[str, Any]) -> str:
-    counts = _counts(progress, "failed", "cancelled", "retrying", "pending")
+    return _stressed(steps, _counts(progress, "failed", "cancelled", "retrying", "pending"))
+
+
+def _stressed(gist: str, counts: list[str]) -> str:
+    """The gist above the counts; what failed stands out."""
     stressed = (f"*{count}*" if count.endswith(" failed") else count for count in counts)
-    return f"*{steps}*\n{' · '.join(stressed)}".rstrip()
+    return f"*{gist}*\n{' · '.join(stressed)}".rstrip()
 
 
 def _counts(progress: Mapping[str, Any], *names: str) -> list[str]:
@@ -147,9 +200,76 @@ def _button(rel: str, href: str) -> dict[str, Any]:
 
 def _footnotes(event: Mapping[str, Any]) -> list[str]:
     labels = " ".join(f"{name}={value}" for name, value in event["job"]["labels"].items())
-    seen = event["observed_at"][:16].replace("T", " ")
-    notes = [_fit(_line(labels), LABELS_LIMIT), f"seen {seen} UTC, version {event['version']}", event["job"]["key"]]
-    return [note for note in notes if note]
+    return [_fit(_line(labels), LABELS_LIMIT), _seen(event), event["job"]["key"]]
+
+
+def _unreachable(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Whom we can't ask, why and since when, and what there is to do."""
+    face, verb, remedy = TROUBLES[Trouble(event["reason"])]
+    before, after = f"{face} {_name(event)} {verb}{_where(event)}: ", f", since {_since(event)}"
+    error = _line(event["error"])
+    shown = _fit(error, HEADER_LIMIT - _length(before) - _length(after))
+    jobs = "the scope's jobs" if event["scope"] else "its jobs"
+    effect = f"{jobs} are not looked at until it answers again"
+    advice = f"*{remedy}*\n" if remedy else ""
+    return _message(
+        before + shown + after,
+        remedy or effect,
+        _section(_mrkdwn(f"{advice}{effect[0].upper()}{effect[1:]}. What changes meanwhile is told then.")),
+        *([_section(_plain(_prose(error)))] if shown != _fit(error, PROSE_LIMIT) else []),
+        notes=_vendor_notes(event),
+    )
+
+
+def _recovered(event: Mapping[str, Any]) -> dict[str, Any]:
+    """After how long, and what changed meanwhile."""
+    changes = event["changes"]
+    total, states, jobs = changes["total"], changes["states"], changes["jobs"]
+    counts = [f"{states[state]:,} {state.replace('_', ' ')}" for state in State if states.get(state)]
+    changed = f"{f'{total:,}' if total else 'no'} job{'' if total < 2 else 's'} changed meanwhile"
+    keys = [_fit(shown, KEY_LIMIT) for key in jobs[:KEYS] if (shown := _line(key))]
+    more = [f"… and {total - len(keys):,} more"] if keys and total > len(keys) else []
+    return _message(
+        f"✅ {_name(event)} answers again{_where(event)} after {_span(event['duration_seconds'])}",
+        ": ".join(filter(None, [changed, ", ".join(counts)])),
+        _section(_mrkdwn(_stressed(changed, counts))),
+        *([_section(_plain("\n".join(keys + more)))] if keys else []),
+        notes=[_fit(f"{_line(event['error'])}, since {_since(event)}", LABELS_LIMIT), *_vendor_notes(event)],
+    )
+
+
+def _vendor_notes(event: Mapping[str, Any]) -> list[str]:
+    scope = _fit(_line(f"scope {event['scope']}"), LABELS_LIMIT) if event["scope"] else ""
+    return [scope, _seen(event)]
+
+
+def _name(event: Mapping[str, Any]) -> str:
+    return _fit(_line(event["connection"]), NAME_LIMIT)
+
+
+def _where(event: Mapping[str, Any]) -> str:
+    return f" for scope {_fit(_line(event['scope']), NAME_LIMIT)}" if event["scope"] else ""
+
+
+def _since(event: Mapping[str, Any]) -> str:
+    """Without the date when it is today's."""
+    since = _moment(event["since"])
+    return since[11:] if event["since"][:10] == event["observed_at"][:10] else since
+
+
+def _seen(event: Mapping[str, Any]) -> str:
+    return f"seen {_moment(event['observed_at'])}, version {event['version']}"
+
+
+def _moment(instant: str) -> str:
+    return f"{instant[:16].replace('T', ' ')} UTC"
+
+
+def _span(seconds: int) -> str:
+    """In its largest unit and the next: `1 h 12 min`."""
+    unit, size, below, least = next(row for row in UNITS if seconds >= row[1] or row[0] == "s")
+    rest = seconds % size // least
+    return f"{seconds // size} {unit}" + (f" {rest} {below}" if rest else "")
 
 
 def _lines(text: str) -> list[str]:
