@@ -11,13 +11,25 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
 from pydantic.json_schema import JsonSchemaMode
 
 from pollbridge.history.heads import LABELS_LIMIT
-from pollbridge.model.event import FIRST_SEEN, LOST, PROGRESSED, STATE_CHANGED, UPDATED, JobEvent, webhook_type
+from pollbridge.model.event import (
+    FIRST_SEEN,
+    LOST,
+    PROGRESSED,
+    RECOVERED,
+    STATE_CHANGED,
+    UNREACHABLE,
+    UPDATED,
+    JobEvent,
+    VendorRecovered,
+    VendorUnreachable,
+    webhook_type,
+)
 from pollbridge.model.job import Fact
 from pollbridge.watches import WatchRequest
 
@@ -34,21 +46,64 @@ class Webhook(Fact):
     data: JobEvent
 
 
+class UnreachableWebhook(Fact):
+    """That a vendor brings no answers any more."""
+
+    type: Literal["vendor.unreachable"]
+    timestamp: str
+    data: VendorUnreachable
+
+
+class RecoveredWebhook(Fact):
+    """That it brings answers again."""
+
+    type: Literal["vendor.recovered"]
+    timestamp: str
+    data: VendorRecovered
+
+
+class VendorWebhook(RootModel[Annotated[UnreachableWebhook | RecoveredWebhook, Field(discriminator="type")]]):
+    """The body of a webhook (Standard Webhooks 1.0.0); `data` is the event as the bus has it."""
+
+
 SCHEMAS: dict[str, tuple[type[BaseModel], JsonSchemaMode, str]] = {
     "job-event": (JobEvent, "serialization", f"The detail of {', '.join(JOB_TYPES)}"),
     "job-watch-requested": (WatchRequest, "validation", "The detail of Job Watch Requested"),
+    "vendor-unreachable": (VendorUnreachable, "serialization", f"The detail of {UNREACHABLE}"),
+    "vendor-recovered": (VendorRecovered, "serialization", f"The detail of {RECOVERED}"),
     "webhook-job": (Webhook, "serialization", "The body of a webhook about a job"),
+    "webhook-vendor": (VendorWebhook, "serialization", "The body of a webhook about a vendor"),
 }
 """By file name: the model, whether we write it or read it, and what it describes."""
 
 MOMENT = {"format": "date-time"}
 
+EVENT: dict[str, dict[str, Any]] = {
+    "schema": {"description": "The shape of this event. Within one schema fields are only added."},
+    "id": {"description": "Receivers de-duplicate by it: a repeated delivery has the same.", "format": "uuid"},
+    "vendor": {"description": "The vendor's type."},
+}
+
+OUTAGE: dict[str, dict[str, Any]] = {
+    **EVENT,
+    "version": {"description": "1, 2, 3 … per connection: a higher one is newer.", "minimum": 1},
+    "connection": {"description": "The configured vendor; it opens the keys of its jobs."},
+    "scope": {"description": "The scope it is about; null when it is the whole connection."},
+    "reason": {
+        "description": "unreachable: every poll failed; unauthorized: HTTP 401; forbidden: HTTP 403;"
+        " no_credentials: the secret is missing or unusable, and the vendor isn't asked."
+    },
+    "error": {"description": "How the polls failed, in short."},
+    "since": {"description": "When the first poll failed.", **MOMENT},
+    "observed_at": {"description": "When that was certain.", **MOMENT},
+}
+
+TIMESTAMP: dict[str, dict[str, Any]] = {"timestamp": {"description": "The event's observed_at.", **MOMENT}}
+
 SAYINGS: dict[str, dict[str, dict[str, Any]]] = {
     "JobEvent": {
-        "schema": {"description": "The shape of this event. Within one schema fields are only added."},
-        "id": {"description": "Receivers de-duplicate by it: a repeated delivery has the same.", "format": "uuid"},
+        **EVENT,
         "version": {"description": "1, 2, 3 … per job: a higher one is newer.", "minimum": 1},
-        "vendor": {"description": "The vendor's type."},
         "connection": {"description": "The configured vendor; it opens the job key."},
         "reasons": {"description": "Why this is told, strongest first.", "minItems": 1},
         "from": {"description": "Null at first sight."},
@@ -67,9 +122,23 @@ SAYINGS: dict[str, dict[str, dict[str, Any]]] = {
     "To": {
         "vendor_status": {"description": "The vendor's word, verbatim; null when there is none."},
         "terminal": {"description": "The job has ended. It may still be reopened."},
-        "lost": {"description": "The vendor no longer knows the job; the state is the last one it was seen in."},
+        "lost": {"description": "The vendor doesn't know the job; the state is the last one it was seen in, if any."},
     },
-    "Webhook": {"timestamp": {"description": "The event's observed_at.", **MOMENT}},
+    "VendorUnreachable": OUTAGE,
+    "VendorRecovered": {
+        **OUTAGE,
+        "observed_at": {"description": "When all that fell due meanwhile had been looked at.", **MOMENT},
+        "duration_seconds": {"description": "From since to observed_at.", "minimum": 0},
+        "changes": {"description": "What changed while the vendor brought no answers."},
+    },
+    "Changes": {
+        "total": {"description": "How many jobs changed.", "minimum": 0},
+        "states": {"description": "How many of them were found in which state."},
+        "jobs": {"description": "The keys of the first of them.", "maxItems": 20},
+    },
+    "Webhook": TIMESTAMP,
+    "UnreachableWebhook": TIMESTAMP,
+    "RecoveredWebhook": TIMESTAMP,
     "WatchRequest": {
         "key": {"description": "The job key of the job to follow.", "minLength": 1},
         "labels": {"description": "Told with every event of the job; short texts.", "maxProperties": LABELS_LIMIT},

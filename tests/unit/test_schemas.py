@@ -13,11 +13,21 @@ from hypothesis import given
 from jsonschema import Draft202012Validator, ValidationError
 
 from pollbridge.model.change import Change, Reason, detect
-from pollbridge.model.event import JobEvent, detail_type, job_event, webhook_type
+from pollbridge.model.event import (
+    Changes,
+    ConnectionEvent,
+    Event,
+    JobEvent,
+    Trouble,
+    detail_type,
+    job_event,
+    webhook_type,
+)
 from pollbridge.model.job import JobKey, Link, Progress, Snapshot, State
-from pollbridge.notifying.notice import Notice
 from pollbridge.notifying.webhook import body
+from pollbridge.routing import CONNECTION_TYPES
 from pollbridge.schemas import FOLDER, JOB_TYPES, SCHEMAS, main, texts
+from tests.kit.events import notice, recovered, unreachable
 
 from .test_detect import SNAPSHOTS
 
@@ -39,6 +49,14 @@ CHANGES = {
     # What only a poller can tell, since no snapshot says it.
     Reason.LOST: Change(RUNNING, RUNNING, (Reason.LOST,)),
     Reason.FOUND: Change(RUNNING, RUNNING, (Reason.FOUND,)),
+    Reason.EXPIRED: Change(RUNNING, RUNNING, (Reason.EXPIRED,)),
+}
+VENDOR_EVENTS = {
+    **{f"unreachable: {trouble}": unreachable(reason=trouble) for trouble in Trouble},
+    "unreachable: a scope": unreachable(scope="p"),
+    "recovered": recovered(),
+    "recovered, no change": recovered(changes=Changes()),
+    "recovered, jobs in every state": recovered(changes=Changes(total=10, states=dict.fromkeys(State, 1))),
 }
 
 
@@ -57,8 +75,13 @@ def event(change: Change) -> JobEvent:
         labels={"team": "docs"},
         observed_at=NOW,
         last_seen_at=NOW - timedelta(minutes=1) if change.previous else None,
-        lost=Reason.LOST in change.reasons,
     )
+
+
+def webhook(told: Event) -> dict[str, Any]:
+    """The body that is sent about it."""
+    sent: dict[str, Any] = json.loads(body(notice(told)))
+    return sent
 
 
 def nodes(node: Any) -> Iterator[dict[str, Any]]:
@@ -121,11 +144,35 @@ def test_whatever_changed_the_event_validates(previous: Snapshot, current: Snaps
 def test_the_webhook_about_it_validates(reason: Reason) -> None:
     change = CHANGES[reason]
     assert change
-    told = event(change)
 
-    sent = json.loads(body(Notice(told.detail_type, json.loads(told.json_text()))))
+    Draft202012Validator(schema("webhook-job")).validate(webhook(event(change)))
 
-    Draft202012Validator(schema("webhook-job")).validate(sent)
+
+@pytest.mark.promise(27)
+@pytest.mark.parametrize("case", VENDOR_EVENTS)
+def test_an_event_about_a_vendor_and_its_webhook_validate(case: str) -> None:
+    told = VENDOR_EVENTS[case]
+    of_its_type = schema(told.detail_type.lower().replace(" ", "-"))
+
+    Draft202012Validator(of_its_type).validate(json.loads(told.json_text()))
+    Draft202012Validator(schema("webhook-vendor")).validate(webhook(told))
+
+
+def test_every_type_of_vendor_event_has_its_webhook_type() -> None:
+    kinds = schema("webhook-vendor")["discriminator"]["mapping"]
+
+    assert set(kinds) == {webhook_type(name) for name in CONNECTION_TYPES}
+    assert {told.detail_type for told in VENDOR_EVENTS.values()} == set(CONNECTION_TYPES)
+
+
+@pytest.mark.parametrize(
+    ("told", "lacks"), [(recovered(), "changes"), (recovered(), "since"), (unreachable(), "reason")]
+)
+def test_no_webhook_about_a_vendor_lacks_what_its_type_promises(told: ConnectionEvent, lacks: str) -> None:
+    sent = webhook(told)
+    del sent["data"][lacks]
+
+    assert not Draft202012Validator(schema("webhook-vendor")).is_valid(sent)
 
 
 def test_every_type_of_job_event_has_its_webhook_type() -> None:
