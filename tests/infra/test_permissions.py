@@ -16,7 +16,13 @@ CONSUMING = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibi
 STREAMING = {f"dynamodb:{verb}" for verb in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")}
 NOTIFYING = {*RECORDING, *CONSUMING, "sqs:SendMessage", "secretsmanager:GetSecretValue"}
 ALLOWED = {
-    "poller": {*RECORDING, "dynamodb:Query", "secretsmanager:GetSecretValue", "sqs:SendMessage"},
+    "poller": {
+        *RECORDING,
+        "dynamodb:BatchGetItem",
+        "dynamodb:Query",
+        "secretsmanager:GetSecretValue",
+        "sqs:SendMessage",
+    },
     "publisher": {*STREAMING, "dynamodb:UpdateItem", "events:PutEvents", "sqs:SendMessage"},
     "slack_notifier": NOTIFYING,
     "webhook_notifier": NOTIFYING,
@@ -88,6 +94,23 @@ def test_every_function_reads_only_its_own_secrets(template: Template) -> None:
         arns = allowed(template, function)["secretsmanager:GetSecretValue"]
 
         assert {arn.rpartition(":secret:")[2].removesuffix("-??????") for arn in arns} == expected.get(whose, set())
+
+
+@pytest.mark.promise(47)
+def test_two_connections_of_one_type_read_exactly_their_own_secrets(synthesize: Synthesize) -> None:
+    a = {"type": "mentionlab", "secret": "canary/a", "scope_secrets": {"p": "canary/a-p", "q": "canary/a-q"}}
+    b = {"type": "mentionlab", "secret": "canary/b", "scope_secrets": {"p": "canary/b-p", "q": "canary/b"}}
+    template = synthesize({"vendors": {"mentionlab-a": a, "mentionlab-b": b}})
+
+    found = {
+        variables(function)["CONNECTION"]: sorted(allowed(template, function)["secretsmanager:GetSecretValue"])
+        for function in template.all("Lambda::Function")
+        if "CONNECTION" in variables(function)
+    }
+    assert {name: [arn.rpartition(":secret:")[2] for arn in arns] for name, arns in found.items()} == {
+        "mentionlab-a": ["canary/a-??????", "canary/a-p-??????", "canary/a-q-??????"],
+        "mentionlab-b": ["canary/b-??????", "canary/b-p-??????"],
+    }
 
 
 @pytest.mark.promise(47)

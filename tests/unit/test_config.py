@@ -135,6 +135,25 @@ def test_a_connection_has_a_secret_and_those_of_its_scopes(tmp_path: Path) -> No
     }
 
 
+def test_a_scope_has_its_own_secret_whether_it_is_swept_or_not() -> None:
+    """`scopes` does not limit what may be watched, so a scope that is not in it may need a key of its own."""
+    own = check(connection(scopes=["p"], scope_secrets={"p": "a", "q": "b"}), "here").vendors["mentionlab"]
+
+    assert own.scope_secrets == {"p": "a", "q": "b"}
+    assert own.secrets == ("s", "a", "b")
+
+
+def test_two_connections_of_one_type_have_addresses_and_secrets_of_their_own() -> None:
+    a = {"type": "mentionlab", "base_url": "https://a.test", "secret": "a", "scope_secrets": {"p": "shared"}}
+    b = {"type": "mentionlab", "base_url": "https://b.test", "secret": "b", "scope_secrets": {"p": "shared"}}
+    configured = check({"vendors": {"mentionlab-a": a, "mentionlab-b": b}}, "here").vendors
+
+    assert [(c.vendor.name, c.base_url, c.secrets) for c in configured.values()] == [
+        ("mentionlab", "https://a.test", ("a", "shared")),
+        ("mentionlab", "https://b.test", ("b", "shared")),
+    ]
+
+
 def test_a_configuration_survives_its_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configuration = load(written(tmp_path, FULL))
     monkeypatch.setenv("POLLBRIDGE_CONFIG", str(tmp_path / "bundled.json"))
@@ -180,6 +199,14 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (connection(scope="p"), "vendors.mentionlab.scope: is no key pollbridge knows"),
     (connection(scopes="p"), "vendors.mentionlab.scopes: wants a list"),
     (connection(scopes=[""]), "vendors.mentionlab.scopes.0: is empty"),
+    (connection(scope_secrets="s"), "vendors.mentionlab.scope_secrets: wants a table"),
+    (connection(scope_secrets=["p"]), "vendors.mentionlab.scope_secrets: wants a table"),
+    (connection(scope_secrets={"": "s"}), "vendors.mentionlab.scope_secrets."),
+    (connection(scope_secrets={"p": ""}), "vendors.mentionlab.scope_secrets.p: is empty"),
+    (connection(scope_secrets={"p": 5}), "vendors.mentionlab.scope_secrets.p: wants a text"),
+    (connection(scope_secrets={"p": "a b"}), "vendors.mentionlab.scope_secrets.p: is neither a name"),
+    (connection(scope_secrets={"p": "*"}), "vendors.mentionlab.scope_secrets.p: is neither a name"),
+    ({**destination(), **connection(scope_secrets={"p": "d"})}, "secret 'd' would have to serve a connection and"),
     (connection(base_url="api.x.test"), "vendors.mentionlab: base_url 'api.x.test' is no http(s) address"),
     (connection(base_url="https://u:p@x.test"), "is no http(s) address without query, fragment or user"),
     (connection(base_url="https://x.test?a=1"), "is no http(s) address without query, fragment or user"),
