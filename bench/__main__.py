@@ -1,7 +1,7 @@
 """`make bench`: every measurement, one after the other. Ratios within one run; nothing is asserted."""
 
-from bench import cold_start, http_clients, sweep
+from bench import apart, cold_start, http_clients, sweep
 
-for measurement in (http_clients, sweep, cold_start):
+for measurement in (http_clients, sweep, apart, cold_start):
     print(f"\n{(measurement.__doc__ or '').splitlines()[0]}")
     measurement.main()
