@@ -32,19 +32,20 @@ class NotBegun(Exception):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """Where a job stands in the order of a sweep: the fastest rung first, then by key."""
+    """Where a job stands in the order of a sweep: by rank, then by key."""
 
-    rung: int
+    rank: int
+    """Minutes between two looks; what settles comes behind all that."""
     key: JobKey
 
     @classmethod
     def read(cls, text: str) -> Self:
         """The inverse of `str`."""
-        rung, _, printed = text.partition(" ")
-        return cls(int(rung), JobKey.parse(printed))
+        rank, _, printed = text.partition(" ")
+        return cls(int(rank), JobKey.parse(printed))
 
     def __str__(self) -> str:
-        return f"{self.rung} {self.key}"
+        return f"{self.rank} {self.key}"
 
 
 @dataclass(frozen=True, slots=True)

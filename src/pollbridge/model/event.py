@@ -175,13 +175,13 @@ class Trouble(StrEnum):
 
 
 class Changes(Fact):
-    """What changed while a vendor brought no answers."""
+    """The changes that were found once a vendor brought answers again."""
 
     total: int = 0
     states: dict[State, int] = Field(default_factory=dict)
-    """How many jobs were found in which state."""
+    """How many of them led to which state."""
     jobs: tuple[str, ...] = ()
-    """The first of their keys, at most 20."""
+    """The keys of the first jobs that changed, at most 20."""
 
 
 class VendorUnreachable(Fact):

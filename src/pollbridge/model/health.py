@@ -147,7 +147,7 @@ def _better(ailment: Ailment | None, found: Findings, changed: list[Changed]) ->
     changes = Changes(
         total=before.total + len(changed),
         states=dict(states),
-        jobs=(*before.jobs, *(str(key) for key, _ in changed))[:JOBS_TOLD],
+        jobs=tuple(dict.fromkeys((*before.jobs, *(str(key) for key, _ in changed))))[:JOBS_TOLD],
     )
     back = found.minute if ailment.back is None else ailment.back
     return ailment.model_copy(update={"back": back, "ticks": 0, "changes": changes})

@@ -43,6 +43,9 @@ OVERLAP = timedelta(minutes=5)
 
 WRITERS = 20
 
+TIES_LIMIT = 2000
+"""Entries of one moment that are remembered."""
+
 STALE_LIMIT = 2
 """Pages in a row that hold nothing new; one may be, when a hundred entries moved up between two requests."""
 
@@ -67,7 +70,8 @@ class Reading:
     """Its jobs, as far as it was read."""
     seen: set[bytes] = field(default_factory=set)
     """Digests of its followed jobs, over all sweeps of a whole reading."""
-    top: set[bytes] = field(default_factory=set)
+    standings: list[tuple[datetime | None, bytes]] = field(default_factory=list)
+    """Its entries as they stood, and when they were updated, from the top down."""
     newest: datetime | None = None
     calls: int = 0
     news: int = 0
@@ -246,7 +250,11 @@ class Lists:
         """What the next reading needs to tell news from what was there."""
         if reading.listing.by_update and not reading.lossy:
             mark = min(reading.newest, reading.begun) if reading.newest else None
-            reading.after = replace(reading.after, mark=iso(mark) if mark else None, top=frozenset(reading.top))
+            # The first page, and what has the very moment of the mark: a next reading cannot tell it by its date.
+            top = {standing for _, standing in reading.standings[:PAGE]}
+            tied = [standing for updated, standing in reading.standings if mark and updated and updated >= mark]
+            known = frozenset(top.union(tied[:TIES_LIMIT]))
+            reading.after = replace(reading.after, mark=iso(mark) if mark else None, top=known)
 
     async def _page(self, reading: Reading, token: str | None) -> tuple[Page, dict[JobKey, Listed]]:
         """One page, taken in. Returns it with those of its entries that were not on a page before."""
@@ -265,8 +273,7 @@ class Lists:
         reading.seen |= {digest(str(key)) for key in fresh if key in self.due or key in (self._rows or ())}
         dated = [moment for listed in fresh.values() if (moment := _moment(listed.updated_at))]
         reading.newest = max([*dated, *([reading.newest] if reading.newest else [])], default=None)
-        if token is None:
-            reading.top |= {_standing(listed) for listed in fresh.values()}
+        reading.standings += [(_moment(listed.updated_at), _standing(listed)) for listed in fresh.values()]
         await self._take_in(reading, reply, fresh)
         return page, fresh
 

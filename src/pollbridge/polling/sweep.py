@@ -17,6 +17,7 @@ from pollbridge.history.discoveries import Discoveries
 from pollbridge.history.entries import Entries, Observation
 from pollbridge.history.heads import DueJob, Heads
 from pollbridge.history.table import LostRace
+from pollbridge.model import cadence
 from pollbridge.model.cadence import slots_due
 from pollbridge.model.health import Findings, Told, connection_event
 from pollbridge.model.instant import epoch_minute
@@ -39,6 +40,9 @@ PROBES = 3
 
 DOUBTED_BELOW = 10
 """When fewer polls than this all failed, a few other jobs are asked too: it may be these jobs alone."""
+
+SETTLING = cadence.RUNGS[-1] + 1
+"""The rank of jobs that have ended."""
 
 MASS = 3
 """404s in one scope from which on they may be the vendor's trouble."""
@@ -203,9 +207,7 @@ class _Polls:
         heads, name, completed, last = self.sweep.heads, self.sweep.name, self.head.completed, self.round
         if last is None:
             order = _in_order(heads.due(slots_due(name, completed, self.minute)))
-            # Not with the minute itself: while the lease of the dead runs out, only every other minute is swept.
-            start = zlib.crc32(str(self.minute).encode()) % len(order) if self._restless and order else 0
-            return order[start:] + order[:start]
+            return self._turned(order) if self._restless else order
         old = _in_order(
             job for job in heads.due(slots_due(name, completed, last.tick)) if not last.looked_at(_place(job))
         )
@@ -264,9 +266,14 @@ class _Polls:
 
     def _others(self) -> list[DueJob]:
         """A few followed jobs that were not asked about, other ones each time."""
-        others = _in_order(job for job in self._followed() if job.key not in self.looked)
-        start = zlib.crc32(str(self.minute).encode()) % len(others) if others else 0
-        return (others[start:] + others[:start])[:PROBES]
+        return self._turned(_in_order(job for job in self._followed() if job.key not in self.looked))[:PROBES]
+
+    def _turned(self, order: list[DueJob]) -> list[DueJob]:
+        """The order begun somewhere else each time."""
+        # While the lease of the dead runs out, only every other minute is swept: multiples of it would miss jobs.
+        turn = zlib.crc32(str(self.minute).encode()) if self.head.died else self.minute * PROBES
+        start = turn % len(order) if order else 0
+        return order[start:] + order[:start]
 
     async def _look_at(self, jobs: list[DueJob]) -> None:
         await in_parallel(enumerate(jobs), self._look, min(len(jobs), self.sweep.connection.pace.concurrency))
@@ -429,11 +436,12 @@ class NotAsked(PollError):
 
 
 def _place(job: DueJob) -> Place:
-    return Place(job.slot.rung, job.key)
+    ended = job.row.fingerprint is not None and job.row.fingerprint.state.terminal
+    return Place(SETTLING if ended else job.slot.rung, job.key)
 
 
 def _in_order(jobs: Iterable[DueJob]) -> list[DueJob]:
-    """Each job once: the fastest rung first, so those that settle come last."""
+    """Each job once: the fastest rung first, those that settle last."""
     return sorted({job.key: job for job in jobs}.values(), key=_place)
 
 
