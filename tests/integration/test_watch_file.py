@@ -161,6 +161,16 @@ def test_a_line_that_is_no_text_is_one_short_line_that_names_it(deployment: Depl
     assert len(told) < 1300 and told.count("\n") == 2 and "\x1b" not in told
 
 
+@pytest.mark.usefixtures("deployment")
+def test_a_files_name_cannot_steer_a_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "\x1b[2J\nkeys"
+    path.write_text("no key")
+
+    told = run("--file", str(path)).stderr
+
+    assert "\x1b" not in told and told.count("\n") == 1
+
+
 @pytest.mark.parametrize("content", [b"", b"# nothing\n\n", b"\xef\xbb\xbf"])
 def test_a_file_without_keys_is_a_mistake(deployment: Deployment, file: Any, content: bytes) -> None:
     result = run("--file", file(content))
