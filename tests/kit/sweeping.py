@@ -11,6 +11,7 @@ from typing import Any
 
 from pollbridge.config import Connection, Limits
 from pollbridge.history.connections import Connections
+from pollbridge.history.discoveries import Discoveries
 from pollbridge.history.entries import Entries, Entry
 from pollbridge.history.heads import Head, Heads
 from pollbridge.history.table import Table
@@ -38,7 +39,7 @@ def oration_body(name: str = "j1", status: str = "active", **more: Any) -> dict[
 
 @dataclass
 class Bench:
-    """One Oration connection over a table; every tick is a minute."""
+    """One connection over a table, Oration's unless told; every tick is a minute."""
 
     table: Table
     answers: dict[str, Callable[[], Answer]] = field(default_factory=dict)
@@ -51,14 +52,18 @@ class Bench:
             type="oration", base_url="https://oration.test", secret="s", limits=UNLIMITED
         )
     )
+    name: str = "oration"
 
     def __post_init__(self) -> None:
         self.heads = Heads(self.table)
         self.entries = Entries(self.table, timedelta(days=400), timedelta(days=30))
         self.connections = Connections(self.table)
+        self.discoveries = Discoveries(self.table)
 
     def sweep(self) -> Sweep:
-        return Sweep("oration", self.connection, self.heads, self.entries, self.connections, self.headers)
+        return Sweep(
+            self.name, self.connection, self.heads, self.entries, self.connections, self.discoveries, self.headers
+        )
 
     def watch(self, key: JobKey, *answers: Answer) -> None:
         """Follow a job that answers these, one per poll; the last stays."""
