@@ -52,14 +52,12 @@ class History(Construct):
         return cast("str", self._table.table_stream_arn)
 
     def grant_recording(self, function: Function) -> None:
-        """Read heads, put and update items: a transaction needs just its writes' permissions."""
-        function.may(
-            "dynamodb:GetItem",
-            "dynamodb:BatchGetItem",
-            "dynamodb:PutItem",
-            "dynamodb:UpdateItem",
-            on=[self._table.table_arn],
-        )
+        """Read a head, put and update items: a transaction needs just its writes' permissions."""
+        function.may("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", on=[self._table.table_arn])
+
+    def grant_looking_up(self, function: Function) -> None:
+        """Read many heads at once."""
+        function.may("dynamodb:BatchGetItem", on=[self._table.table_arn])
 
     def grant_marking(self, function: Function) -> None:
         """Take the mark off a published entry."""

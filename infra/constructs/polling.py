@@ -53,6 +53,7 @@ class Poller(Construct):
             environment={"CONNECTION": name, "TABLE": history.name},
         )
         history.grant_recording(function)
+        history.grant_looking_up(function)
         history.grant_querying(function, "due")
         function.may_read_secrets(*connection.secrets)
         Tick(self, "Tick", function=function, rate="1 minute", missed=missed, on=scheduled)

@@ -168,6 +168,21 @@ class Connection(Section):
             values = {"base_url": VENDORS[values["type"]].base_url, **values}
         return values
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_spelling(cls, values: Any) -> Any:
+        if not (isinstance(values, dict) and values.get("type") in VENDORS):
+            return values
+        scope = VENDORS[values["type"]].scope
+        told: dict[str, Any] = {}
+        if isinstance(values.get("scopes"), list | tuple):
+            told["scopes"] = [scope(name) if isinstance(name, str) else name for name in values["scopes"]]
+        if isinstance(values.get("scope_secrets"), Mapping):
+            told["scope_secrets"] = {scope(name): secret for name, secret in values["scope_secrets"].items()}
+            if len(told["scope_secrets"]) < len(values["scope_secrets"]):
+                raise ValueError("scope_secrets names a scope twice, in two spellings")
+        return {**values, **told}
+
     @model_validator(mode="after")
     def _reachable(self) -> Connection:
         scheme = self.base_url.partition("://")[0]

@@ -12,6 +12,8 @@ from pollbridge.config import Configuration, DetailType, InvalidConfig, bundled,
 from pollbridge.model.change import Reason
 from pollbridge.model.event import detail_type
 from pollbridge.routing import CONNECTION_TYPES, DESTINATION_TYPES, JOB_TYPES
+from pollbridge.vendors import VENDORS
+from pollbridge.vendors.answer import Vendor
 
 FULL = """
 [vendors.mentionlab]
@@ -300,3 +302,26 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         load(tmp_path / "nowhere.toml")
     with pytest.raises(InvalidConfig, match="cannot be read"):
         load(tmp_path)
+
+
+UPPER = "0B9F6C1E-6D0F-4D6E-9D1A-2F7F1B9C3E55"
+
+
+def test_a_scope_has_one_spelling_whichever_way_the_file_writes_it() -> None:
+    told = {"secret": "s", "scopes": [UPPER], "scope_secrets": {UPPER: "own"}}
+    connection = check({"vendors": {"mentionlab": told}}, "here").vendors["mentionlab"]
+
+    assert connection.scopes == (UPPER.lower(),)
+    assert connection.scope_secrets == {UPPER.lower(): "own"}
+
+
+def test_a_scope_cannot_have_two_secrets_by_being_spelt_twice() -> None:
+    told = {"secret": "s", "scope_secrets": {UPPER: "own", UPPER.lower(): "other"}}
+
+    with pytest.raises(InvalidConfig, match="names a scope twice"):
+        check({"vendors": {"mentionlab": told}}, "here")
+
+
+@pytest.mark.parametrize("vendor", VENDORS.values(), ids=lambda vendor: vendor.name)
+def test_all_kinds_of_a_vendor_spell_scopes_alike(vendor: Vendor) -> None:
+    assert vendor.scope(UPPER) in {UPPER, UPPER.lower()}

@@ -20,7 +20,7 @@ from pollbridge.config import Connection
 from pollbridge.history.discoveries import Discoveries, Discovery, Pass, digest
 from pollbridge.history.entries import Observation
 from pollbridge.history.heads import DueJob, Heads
-from pollbridge.model.instant import iso, read_iso
+from pollbridge.model.instant import read_iso, sortable
 from pollbridge.model.job import InvalidJobKey, JobKey
 from pollbridge.polling.asking import Reply, Stopped
 from pollbridge.polling.client import BadAnswer, PollError, Refused, Unreachable
@@ -251,10 +251,13 @@ class Lists:
         if reading.listing.by_update and not reading.lossy:
             mark = min(reading.newest, reading.begun) if reading.newest else None
             # The first page, and what has the very moment of the mark: a next reading cannot tell it by its date.
-            top = {standing for _, standing in reading.standings[:PAGE]}
+            first = [standing for _, standing in reading.standings[:PAGE]]
             tied = [standing for updated, standing in reading.standings if mark and updated and updated >= mark]
-            known = frozenset(top.union(tied[:TIES_LIMIT]))
-            reading.after = replace(reading.after, mark=iso(mark) if mark else None, top=known)
+            told = sortable(mark) if mark else None
+            top = frozenset((*first, *tied[:TIES_LIMIT]))
+            if told == reading.before.mark and len(top | reading.before.top) <= TIES_LIMIT:
+                top |= reading.before.top
+            reading.after = replace(reading.after, mark=told, top=top)
 
     async def _page(self, reading: Reading, token: str | None) -> tuple[Page, dict[JobKey, Listed]]:
         """One page, taken in. Returns it with those of its entries that were not on a page before."""

@@ -130,6 +130,11 @@ class Vendor:
     headers: tuple[str, ...]
     """The request headers its documentation asks for: what its secret holds."""
 
+    def scope(self, text: str) -> str:
+        """A scope in its one spelling, which is the same for all kinds."""
+        [canonical] = {kind.canonical for kind in self.kinds.values()}
+        return canonical(text)
+
 
 class Answer(BaseModel):
     """Base of the vendors' models: reads the documented fields, ignores all others."""
