@@ -1,0 +1,472 @@
+"""The vendor's lists register new jobs: those of a scope's first whole pass silently, all later ones with an event."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from pollbridge.model.instant import MINUTE, epoch_minute
+from pollbridge.polling.client import Refused, Unreachable
+from pollbridge.polling.report import Outcome
+from tests.kit.faults import Crash, Fault
+from tests.kit.sweeping import START
+from tests.kit.world import Job, WorldBench, in_world, numbered
+
+VENDORS = ["mentionlab", "scale", "mintlify"]
+vendors = pytest.mark.parametrize("vendor", VENDORS)
+ROUND = 6
+"""Ticks in which a discovery surely comes round."""
+
+
+def known(vendor: str = "mentionlab", jobs: int = 3, **more: Any) -> WorldBench:
+    """A connection whose one scope has been discovered."""
+    bench = in_world(vendor, scopes=["p"], **more)
+    bench.world.add(*numbered(jobs), at=START - timedelta(days=1))
+    bench.tick()
+    bench.world.taken()
+    return bench
+
+
+def lists(bench: WorldBench) -> int:
+    """The pages that were asked for since the last time."""
+    return len([call for call in bench.world.taken() if call.listing])
+
+
+# The first pass
+
+
+@pytest.mark.promise(5)
+@vendors
+def test_the_first_discovery_records_what_it_finds_and_tells_nobody(vendor: str) -> None:
+    bench = known(vendor)
+
+    for name in numbered(3):
+        [event] = bench.recorded(name)
+        assert (event["reasons"], event["to"]["state"], event["told"]) == (["first_seen"], "running", False)
+        assert bench.followed(name)
+
+
+@pytest.mark.promise(5)
+@vendors
+def test_a_thousand_finished_jobs_notify_nobody(vendor: str) -> None:
+    bench = in_world(vendor, scopes=["p"])
+    bench.world.add(*numbered(1000), state="succeeded", at=START - timedelta(days=1))
+
+    bench.tick(ROUND)
+
+    assert len([name for name in numbered(1000) if bench.state(name) == "succeeded"]) == 1000
+    assert not any(bench.told(name) for name in numbered(1000))
+    assert not any("unpublished" in item for item in bench.aws.client.items.values())
+
+
+@vendors
+def test_an_entry_of_the_list_is_its_jobs_poll(vendor: str) -> None:
+    bench = in_world(vendor, scopes=["p"])
+    bench.follow(*numbered(3))
+    bench.world.add("found")
+
+    bench.tick()
+
+    assert [call.kind for call in bench.world.taken()] == ["list"]
+    assert {bench.state(name) for name in [*numbered(3), "found"]} == {"running"}
+
+
+@pytest.mark.promise(5)
+@vendors
+@pytest.mark.parametrize(("state", "reasons"), [("running", []), ("succeeded", ["state_changed"])])
+def test_a_job_that_was_registered_is_announced_in_the_first_discovery_too(
+    vendor: str, state: str, reasons: list[str]
+) -> None:
+    bench = in_world(vendor, scopes=["p"])
+    bench.world.add("found", state=state)
+    bench.follow("mine", state=state)
+
+    bench.tick(ROUND)
+
+    assert bench.reasons("mine") == [["first_seen", *reasons]]
+    assert bench.told("found") == []
+
+
+@vendors
+def test_a_silently_known_job_is_told_of_when_it_changes(vendor: str) -> None:
+    bench = known(vendor)
+    bench.world.update("j00000", state="succeeded")
+
+    bench.tick(ROUND)
+
+    [event] = bench.told("j00000")
+    assert event["reasons"] == ["state_changed"]
+    assert (event["from"]["state"], event["to"]["state"]) == ("running", "succeeded")
+
+
+@vendors
+def test_only_configured_scopes_are_listed(vendor: str) -> None:
+    bench = known(vendor)
+    bench.world.add("elsewhere", scope="q")
+    bench.follow("mine", scope="r")
+
+    bench.tick(2 * ROUND)
+
+    assert {call.scope for call in bench.world.calls if call.listing} == {"p"}
+    assert bench.recorded("elsewhere", "q") == []
+    assert bench.reasons("mine", "r") == [["first_seen"]]
+
+
+@pytest.mark.promise(5)
+@vendors
+def test_a_scope_that_is_configured_later_has_a_first_discovery_of_its_own(vendor: str) -> None:
+    bench = known(vendor)
+    bench.world.add("there", scope="q", state="succeeded")
+    bench.set(scopes=("p", "q"))
+
+    bench.tick(ROUND)
+    bench.world.add("new", scope="q")
+    bench.tick(ROUND)
+
+    assert (bench.told("there", "q"), bench.state("there", "q")) == ([], "succeeded")
+    assert bench.reasons("new", "q") == [["first_seen"]]
+
+
+def test_an_empty_scope_is_a_first_discovery_too() -> None:
+    bench = known(jobs=0)
+    bench.world.add("first")
+
+    bench.tick(ROUND)
+
+    assert bench.reasons("first") == [["first_seen"]]
+
+
+def test_scales_list_may_be_a_bare_array() -> None:
+    bench = in_world("scale", scopes=["p"])
+    bench.world.bare = True
+    bench.world.add(*numbered(150))
+    bench.tick()
+    bench.world.add("new")
+
+    bench.tick(ROUND)
+
+    assert bench.told("j00149") == []
+    assert bench.reasons("new") == [["first_seen"]]
+
+
+# After it
+
+
+@vendors
+@pytest.mark.parametrize("created", [timedelta(), timedelta(days=-400), timedelta(days=1)], ids=str)
+@pytest.mark.parametrize(("state", "reasons"), [("running", []), ("succeeded", ["state_changed"])])
+def test_what_is_new_later_is_announced_whatever_its_age(
+    vendor: str, created: timedelta, state: str, reasons: list[str]
+) -> None:
+    bench = known(vendor)
+    bench.world.add("new", state=state, at=bench.now + created)
+
+    bench.tick(ROUND)
+
+    assert bench.reasons("new") == [["first_seen", *reasons]]
+    assert bench.told("new")[0]["from"] is None
+    assert bench.followed("new")
+
+
+@pytest.mark.parametrize("vendor", ["scale", "mintlify"])
+@pytest.mark.parametrize("minutes", [5, 10])
+def test_lists_are_read_as_often_as_configured(vendor: str, minutes: int) -> None:
+    bench = known(vendor, discovery=minutes * MINUTE)
+
+    bench.tick(60)
+
+    assert abs(lists(bench) - 60 // minutes) <= 1
+
+
+@pytest.mark.parametrize("vendor", ["scale", "mintlify"])
+def test_between_two_discoveries_jobs_are_polled_singly(vendor: str) -> None:
+    bench = known(vendor)
+
+    bench.tick(5)
+
+    calls = bench.world.taken()
+    [discovery] = {call.minute for call in calls if call.listing}
+    assert not any(call.minute == discovery for call in calls if not call.listing)
+    assert len({call.minute for call in calls}) == 5
+
+
+@pytest.mark.parametrize("vendor", ["scale", "mintlify"])
+def test_a_missed_discovery_is_made_up_for(vendor: str) -> None:
+    bench = known(vendor)
+    bench.world.add("new")
+    bench.miss(60)
+
+    bench.tick()
+
+    assert bench.reasons("new") == [["first_seen"]]
+
+
+@vendors
+def test_a_job_that_is_unwatched_is_not_taken_up_again(vendor: str) -> None:
+    bench = known(vendor)
+    bench.heads.unfollow(bench.world.key("j00000"), bench.now)
+    bench.world.update("j00000", state="succeeded")
+
+    bench.tick(3 * ROUND)
+
+    assert not bench.followed("j00000")
+    assert len(bench.recorded("j00000")) == 1
+    assert "j00000" not in bench.jobs_asked()
+
+
+def test_a_job_that_settled_is_not_taken_up_again_for_standing_in_the_list() -> None:
+    bench = in_world(scopes=["p"], settle=timedelta(minutes=30))
+    bench.world.add("done", state="succeeded")
+
+    bench.tick(180)
+
+    assert not bench.followed("done")
+    assert len(bench.recorded("done")) == 1
+
+
+@pytest.mark.promise(5)
+@vendors
+@pytest.mark.parametrize(("state", "reasons"), [("running", []), ("succeeded", ["state_changed"])])
+@pytest.mark.parametrize("later", [1, 60])
+def test_a_silently_known_job_that_is_registered_is_announced_once(
+    vendor: str, state: str, reasons: list[str], later: int
+) -> None:
+    bench = in_world(vendor, scopes=["p"])
+    bench.world.add("found", state=state)
+    bench.tick(later)
+    bench.heads.follow(bench.world.key("found"), {"team": "docs"}, bench.now)
+
+    bench.tick()
+    assert bench.reasons("found") == [["first_seen", *reasons]]
+    bench.tick(60)
+
+    [event] = bench.told("found")
+    assert (event["from"], event["to"]["state"], event["job"]["labels"]) == (None, state, {"team": "docs"})
+
+
+def test_a_silently_known_job_that_settled_is_announced_when_it_is_registered() -> None:
+    bench = in_world(scopes=["p"], settle=timedelta(minutes=30))
+    bench.world.add("found", state="succeeded")
+    bench.tick(120)
+    assert not bench.followed("found")
+    bench.heads.follow(bench.world.key("found"), {}, bench.now)
+
+    bench.tick(2)
+
+    assert bench.reasons("found") == [["first_seen", "state_changed"]]
+
+
+def test_a_job_that_was_told_of_is_not_announced_again_when_it_is_registered() -> None:
+    bench = known()
+    bench.world.add("new")
+    bench.tick(ROUND)
+    bench.heads.follow(bench.world.key("new"), {}, bench.now)
+
+    bench.tick(ROUND)
+
+    assert bench.reasons("new") == [["first_seen"]]
+
+
+# Reads that fail
+
+
+def _circle(bench: WorldBench) -> None:
+    bench.world.following = lambda token: "3" if token == "2" else "2"
+
+
+def _repeated(bench: WorldBench) -> None:
+    bench.world.following = lambda _: "2"
+
+
+def _endless_old(bench: WorldBench) -> None:
+    # Mintlify's list goes on behind full pages only.
+    jobs = list(bench.world.jobs.values())[: 100 if bench.world.vendor == "mintlify" else 3]
+    bench.world.following = lambda token: str(int(token or 0) + 1)
+    bench.world.page_of = lambda _: jobs
+
+
+def _endless_new(bench: WorldBench) -> None:
+    bench.world.following = lambda token: str(int(token or 0) + 1)
+    bench.world.page_of = lambda token: [Job(f"endless{token or 1}", "running", START, START)]
+
+
+ENDLESS = "endless, ever new"
+MISBEHAVIOURS = {
+    "page 2 fails": lambda bench: bench.world.fail(Refused(500), kind="list", what=_second(bench)),
+    "page 2 is garbage": lambda bench: bench.world.fail(b"<html>", kind="list", what=_second(bench)),
+    "page 2 is out of reach": lambda bench: bench.world.fail(Unreachable("no"), kind="list", what=_second(bench)),
+    "repeated token": _repeated,
+    "circle": _circle,
+    "endless, always the same": _endless_old,
+    ENDLESS: _endless_new,
+}
+CASES = [
+    (vendor, name)
+    for vendor in VENDORS
+    for name in MISBEHAVIOURS
+    # Mintlify's list has no tokens, and only a full page of a hundred has another behind it.
+    if vendor != "mintlify" or "page 2" in name or name == "endless, always the same"
+]
+misbehaviours = pytest.mark.parametrize(("vendor", "name"), CASES)
+
+
+def _second(bench: WorldBench) -> str:
+    return "2" if bench.world.vendor == "mentionlab" else str(bench.world.page_size)
+
+
+def misled(vendor: str, name: str) -> WorldBench:
+    """A connection whose scope `p` has three pages of jobs and a list that is no good."""
+    bench = in_world(vendor, scopes=["p"])
+    bench.world.page_size = SIZE[vendor]
+    bench.world.add(*jobs_of(vendor), at=START - timedelta(days=1))
+    bench.follow("other", scope="q")
+    MISBEHAVIOURS[name](bench)
+    return bench
+
+
+SIZE = {"mentionlab": 10, "scale": 10, "mintlify": 100}
+"""Entries of a page. A page of Mintlify's that isn't full is the last."""
+
+
+def jobs_of(vendor: str) -> list[str]:
+    """The jobs of two pages and a half."""
+    return numbered(SIZE[vendor] * 5 // 2)
+
+
+@pytest.mark.promise(10)
+@misbehaviours
+def test_a_list_that_is_no_good_ends_says_so_keeps_what_was_read_and_holds_up_nothing(vendor: str, name: str) -> None:
+    bench = misled(vendor, name)
+
+    report = bench.tick()
+
+    # All are equally old, so they stand in the list as they were added.
+    [event] = bench.recorded("endless1" if name == ENDLESS else "j00000")
+    assert (event["to"]["state"], event["told"]) == ("running", False)
+    assert report.errors
+    assert 1 <= lists(bench) <= 1000
+    assert bench.state("other", "q") == "running"
+    assert (report.outcome, bench.completed()) == (Outcome.COMPLETED, epoch_minute(bench.now))
+
+
+@pytest.mark.promise(5)
+@pytest.mark.promise(9)
+@misbehaviours
+def test_a_list_that_is_no_good_is_no_first_discovery_and_no_absence(vendor: str, name: str) -> None:
+    bench = misled(vendor, name)
+    bench.tick()
+    bench.world.heal()
+    bench.world.add("between")
+    bench.tick(ROUND)
+    bench.world.add("new")
+
+    bench.tick(ROUND)
+
+    assert bench.state("between") == "running"
+    assert bench.reasons("new") == [["first_seen"]]
+    assert not any(bench.told(name) for name in jobs_of(vendor))
+    assert all(bench.followed(name) for name in jobs_of(vendor))
+
+
+@pytest.mark.promise(9)
+@pytest.mark.parametrize(("vendor", "name"), [case for case in CASES if case[1] != ENDLESS])
+def test_a_list_that_turns_bad_later_loses_nothing(vendor: str, name: str) -> None:
+    bench = misled(vendor, name)
+    bench.world.heal()
+    bench.tick()
+    MISBEHAVIOURS[name](bench)
+
+    # MentionLab's whole list is read hourly, the others' are at every discovery.
+    bench.miss(60)
+    bench.tick(12)
+
+    assert all(bench.reasons(name) == [] and bench.followed(name) for name in jobs_of(vendor))
+
+
+@pytest.mark.promise(10)
+def test_a_vendor_whose_list_fails_for_ever_is_not_unreachable() -> None:
+    bench = known(jobs=20)
+    bench.world.fail(Refused(500), kind="list")
+
+    bench.tick(10)
+
+    assert bench.troubles() == []
+    assert bench.completed() == epoch_minute(bench.now)
+
+
+@pytest.mark.promise(11)
+def test_a_scope_whose_list_fails_delays_no_other_scopes_list() -> None:
+    bench = in_world(scopes=["p", "q"])
+    bench.world.add("a", scope="p")
+    bench.world.add("b", scope="q")
+    bench.world.fail(Refused(500), kind="list", scope="p")
+
+    bench.tick()
+
+    assert bench.recorded("a", "p") == []
+    assert bench.state("b", "q") == "running"
+
+
+@pytest.mark.promise(2)
+@vendors
+def test_a_crash_at_any_call_of_a_discovery_loses_nothing_doubles_nothing_and_tells_of_no_baseline(vendor: str) -> None:
+    calls = len(discovered(vendor).aws.calls)
+    whole = history(discovered(vendor))
+
+    for number in range(1, calls + 1, 5):
+        for after in (False, True):
+            assert history(discovered(vendor, Fault(Crash(), after), number)) == whole, (number, after)
+
+
+def discovered(vendor: str, fault: Fault | None = None, number: int = 0) -> WorldBench:
+    """A first discovery of three jobs, then a new one and a change, where that call of the table goes wrong."""
+    bench = in_world(vendor, scopes=["p"])
+    bench.aws.plan = lambda call: fault if call.number == number else None
+    bench.world.add(*numbered(3), at=START - timedelta(days=1))
+    _ticks(bench, 3)
+    bench.world.add("new", state="succeeded")
+    bench.world.update("j00000", state="succeeded")
+    _ticks(bench, 15)
+    return bench
+
+
+def _ticks(bench: WorldBench, ticks: int) -> None:
+    for _ in range(ticks):
+        with suppress(Crash, BaseExceptionGroup):
+            bench.tick()
+
+
+def history(bench: WorldBench) -> dict[str, list[tuple[list[str], str, bool]]]:
+    return {
+        name: [(event["reasons"], event["to"]["state"], event["told"]) for event in bench.recorded(name)]
+        for name in [*numbered(3), "new"]
+    }
+
+
+@vendors
+def test_entries_that_cannot_be_read_cost_only_themselves(vendor: str) -> None:
+    bench = in_world(vendor, scopes=["p"])
+    bench.world.add(*numbered(3), "..")
+
+    bench.tick()
+
+    assert {bench.state(name) for name in numbered(3)} == {"running"}
+
+
+def test_a_first_discovery_that_takes_several_sweeps_is_silent_throughout() -> None:
+    bench = in_world(scopes=["p"])
+    bench.world.add(*numbered(950), at=START - timedelta(days=1))
+    bench.budget(4)
+
+    bench.tick(10)
+    bench.budget()
+    bench.tick(ROUND)
+    bench.world.add("new")
+    bench.tick(ROUND)
+
+    assert {bench.state(name) for name in numbered(950)} == {"running"}
+    assert not any(bench.told(name) for name in numbered(950))
+    assert bench.reasons("new") == [["first_seen"]]
