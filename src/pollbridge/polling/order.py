@@ -1,0 +1,109 @@
+"""The order of a sweep: which due job is looked at before which, and what is left for the next sweep."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from pollbridge.history.connections import ConnectionHead, Place, Round
+from pollbridge.history.heads import DueJob, Heads
+from pollbridge.model import cadence
+from pollbridge.model.cadence import slots_due
+from pollbridge.model.job import JobKey
+
+PROBES = 3
+"""Requests per tick while the vendor is known to be unreachable."""
+
+SETTLING = cadence.RUNGS[-1] + 1
+"""The rank of jobs that have ended."""
+
+
+@dataclass(slots=True)
+class Order:
+    """The due jobs of one sweep: what an earlier tick left over, then this tick's, each by rank and key."""
+
+    head: ConnectionHead
+    """The connection as the sweep before left it."""
+    minute: int
+    jobs: list[DueJob] = field(default_factory=list)
+    overdue: int = 0
+    """How many of them an earlier tick left over."""
+    stopped: int | None = None
+    """The place from which on nothing was looked at."""
+
+    @property
+    def round(self) -> Round | None:
+        """The round to go on with. After a death there is none: it may have died of the job at the cursor."""
+        return None if self._restless else self.head.round
+
+    @property
+    def _restless(self) -> bool:
+        """Whether to begin with another job each time: the last sweep died, or got no answers."""
+        ailment = self.head.health.connection
+        return self.head.died or (ailment is not None and ailment.back is None)
+
+    def fill(self, heads: Heads, name: str) -> None:
+        """Read what is due from the calendar."""
+        last, completed = self.round, self.head.completed
+        if last is None:
+            jobs = in_order(heads.due(slots_due(name, completed, self.minute)))
+            self.jobs = self.turned(jobs) if self._restless else jobs
+            return
+        due = heads.due(slots_due(name, completed, last.tick))
+        left = in_order(job for job in due if not last.looked_at(place(job)))
+        start = next((n for n, job in enumerate(left) if place(job) >= last.cursor), 0)
+        # What the round has looked at already is due again only if one of the minutes since then says so.
+        new = in_order(heads.due(slots_due(name, last.tick, self.minute)))
+        keys = {job.key for job in left}
+        self.jobs = left[start:] + left[:start] + [job for job in new if job.key not in keys]
+        self.overdue = len(left)
+
+    def leave_out(self, keys: Collection[JobKey]) -> None:
+        """These need no poll."""
+        overdue = [job for job in self.jobs[: self.overdue] if job.key not in keys]
+        self.jobs = overdue + [job for job in self.jobs[self.overdue :] if job.key not in keys]
+        self.overdue = len(overdue)
+
+    def turned(self, jobs: list[DueJob]) -> list[DueJob]:
+        """The jobs, begun somewhere else each time."""
+        # While the lease of the dead runs out, only every other minute is swept: multiples of it would miss jobs.
+        turn = zlib.crc32(str(self.minute).encode()) if self.head.died else self.minute * PROBES
+        start = turn % len(jobs) if jobs else 0
+        return jobs[start:] + jobs[:start]
+
+    def stop_at(self, number: int) -> None:
+        """Nothing was looked at from there on."""
+        self.stopped = number if self.stopped is None else min(self.stopped, number)
+
+    @property
+    def left(self) -> int:
+        """How many jobs were not looked at."""
+        return 0 if self.stopped is None else len(self.jobs) - self.stopped
+
+    def progress(self, *, dropped: bool) -> tuple[int | None, Round | None]:
+        """The tick that is completed, and the round to go on with. `dropped`: an answer among them was not stored."""
+        last, completed = self.round, self.head.completed
+        if not dropped and self.stopped is None:
+            return self.minute, None
+        if not self.left or self.stopped is None:
+            return completed, None
+        cursor = place(self.jobs[self.stopped])
+        if dropped:
+            # From where it stopped, so that all get their turn; but nothing counts as looked at.
+            return completed, Round(self.minute, cursor, cursor)
+        if last is None:
+            return completed, Round(self.minute, place(self.jobs[0]), cursor)
+        if self.stopped < self.overdue:
+            return completed, Round(last.tick, last.start, cursor)
+        return last.tick, Round(self.minute, min(map(place, self.jobs)), cursor)
+
+
+def place(job: DueJob) -> Place:
+    ended = job.row.fingerprint is not None and job.row.fingerprint.state.terminal
+    return Place(SETTLING if ended else job.slot.rung, job.key)
+
+
+def in_order(jobs: Iterable[DueJob]) -> list[DueJob]:
+    """Each job once: the fastest rung first, those that settle last."""
+    return sorted({job.key: job for job in jobs}.values(), key=place)
