@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from datetime import timedelta
+from itertools import pairwise
 from math import ceil
 
 import pytest
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 
 from bench.indexed import Indexed
 from pollbridge.history.table import Table
-from pollbridge.model.instant import MINUTE
-from pollbridge.polling.client import Refused, Unreachable
+from pollbridge.model.instant import MINUTE, read_iso
+from pollbridge.polling.client import Refused, Throttled, Unreachable
 from pollbridge.polling.report import Outcome
 from tests.kit.faults import Faulty
 from tests.kit.sweeping import START
@@ -103,6 +104,18 @@ def test_due_jobs_that_the_list_shows_are_not_polled_singly() -> None:
     bench.tick(30)
 
     assert cost(bench) == (30, 0)
+
+
+def test_after_a_throttling_the_list_spares_the_polls_again() -> None:
+    bench = known(50)
+    bench.world.fail(Throttled(timedelta(seconds=30)))
+    bench.tick()
+    bench.world.heal()
+    bench.world.taken()
+
+    bench.tick()
+
+    assert cost(bench) == (1, 0)
 
 
 def test_after_an_outage_the_list_spares_all_polls_but_the_probes() -> None:
@@ -331,6 +344,29 @@ def test_a_job_that_was_deleted_is_lost_when_it_denies_itself() -> None:
     assert bench.reasons("j00000") == [["lost"]]
 
 
+@pytest.mark.promise(2)
+def test_the_gap_that_is_told_of_a_job_that_left_the_list_holds_its_change() -> None:
+    bench = known(5)
+    bench.world.hide("j00000")
+    bench.tick(5)
+    bench.world.update("j00000", state="succeeded")
+    changed = bench.now
+
+    bench.tick(HOURLY + 15)
+
+    assert read_iso(bench.told("j00000")[-1]["last_seen_at"]) <= changed
+
+
+@pytest.mark.promise(9)
+def test_some_jobs_that_were_deleted_at_once_are_lost_while_the_list_shows_the_others() -> None:
+    bench = known(20)
+    bench.world.delete(*numbered(4))
+
+    bench.tick(HOURLY + 60)
+
+    assert [bench.reasons(name) for name in numbered(5)] == [[["lost"]]] * 4 + [[]]
+
+
 @pytest.mark.promise(9)
 def test_a_job_that_is_missing_from_the_list_is_not_lost_for_that() -> None:
     bench = known(5)
@@ -439,6 +475,30 @@ def test_whatever_moves_in_the_list_a_whole_pass_has_seen_each_jobs_last_state(
     states = {name: job.state for (_, name), job in bench.world.jobs.items()}
     assert {name: bench.state(name) for name in states} == states
     assert not any("lost" in reasons for name in states for reasons in bench.reasons(name))
+
+
+@pytest.mark.promise(2)
+@settings(deadline=None, max_examples=40)
+@given(steps=steps, page_size=st.integers(1, 30))
+def test_whatever_moves_in_the_list_the_gap_that_is_told_is_never_smaller_than_the_true_one(
+    steps: list[tuple[str, int, int]], page_size: int
+) -> None:
+    bench = known(25)
+    bench.world.page_size = page_size
+    # What each job was at the vendor's from when on: what isn't done during a tick is done amid two.
+    truth = {name: [(START - DAY, "running")] for name in numbered(25)}
+    for step, job, state in [*steps, *[("miss", 0, 0)] * 25, *[("tick", 0, 0)] * 3]:
+        live(bench, step, f"j{job:05}", STATES[state])
+        for name, known_since in truth.items():
+            now = bench.world.jobs["p", name].state
+            if now != known_since[-1][1]:
+                known_since.append((bench.now + (MINUTE / 60 if step == "tick" else MINUTE / 2), now))
+
+    for name, known_since in truth.items():
+        for before, event in pairwise(bench.recorded(name)):
+            seen = read_iso(event["last_seen_at"])
+            was = [state for since, state in known_since if since <= seen][-1]
+            assert was == event["from"]["state"] or seen < read_iso(before["observed_at"]), event
 
 
 STATES = ["running", "pending", "failed", "succeeded"]

@@ -568,6 +568,18 @@ def test_one_job_that_is_refused_among_answers_is_its_own_failure(status: int) -
 
 
 @pytest.mark.promise(18)
+@pytest.mark.parametrize("status", [401, 403])
+def test_one_job_that_is_refused_is_its_own_failure_though_no_other_is_due(status: int) -> None:
+    bench = quiet()
+    bench.follow("bad")
+    bench.world.fail(Refused(status), what="bad")
+
+    bench.tick(40)
+
+    assert bench.troubles() == []
+
+
+@pytest.mark.promise(18)
 @pytest.mark.parametrize("concurrency", [1, 20])
 @pytest.mark.parametrize("scopes", [(), ("p",)])
 def test_a_secret_that_was_rotated_costs_nobody_a_poll(concurrency: int, scopes: tuple[str, ...]) -> None:
@@ -712,7 +724,7 @@ def test_an_outage_has_three_bad_ticks_behind_it_and_no_good_one_between(weather
         bench.world.heal()
         for error, where in CONDITIONS[day]:
             bench.world.fail(error, **where)
-        if bench.tick().outcome == Outcome.WAITING or day == "throttled":
+        if bench.tick().outcome == Outcome.WAITING or day == "throttled" or not bench.world.taken():
             continue
         bad = bad + 1 if day == "down" else 0
         if bad == 3:

@@ -161,6 +161,21 @@ def test_a_list_and_single_polls_share_what_the_limits_let_through() -> None:
     assert {bench.state(name, "p") for name in numbered(500)} == {"running"}
 
 
+@pytest.mark.promise(12)
+@pytest.mark.parametrize("budget", [1, 2, 3, 4])
+def test_many_lists_starve_no_single_poll(budget: int) -> None:
+    bench = in_world(scopes=["p", "q", "r"])
+    for scope in "pqr":
+        bench.world.add(*numbered(5), scope=scope)
+    bench.tick(2)
+    bench.follow("run", kind="execution")
+    bench.budget(budget)
+
+    bench.tick(20)
+
+    assert len(bench.told("run", kind="execution")) == 1
+
+
 # What is told of it
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pollbridge.history.heads import Heads
 from pollbridge.history.table import Table
 from pollbridge.model.event import event_id
-from pollbridge.polling.sweep import Outcome
+from pollbridge.polling.report import Outcome
 from tests.kit.faults import Call, Faulty
 from tests.kit.memory import Memory
 from tests.kit.racing import Meeting, recording

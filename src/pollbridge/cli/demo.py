@@ -7,8 +7,11 @@ import os
 import signal
 import tempfile
 import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +21,6 @@ from pollbridge.local.place import LocalError, Place
 
 if TYPE_CHECKING:
     from pollbridge.cli.deployment import Deployment
-    from pollbridge.local.demo import Told
 
 COLOURS = {
     "succeeded": "green",
@@ -28,15 +30,21 @@ COLOURS = {
     "halted": "magenta",
     "retrying": "yellow",
     "running": "blue",
+    "unreachable": "red",
+    "recovered": "green",
 }
+
+FOUND = " (found)"
+"""Tells the jobs that nobody registered."""
 
 
 @click.command(cls=LocalCommand)
 def demo() -> None:
     """Watch jobs of every vendor live through their states.
 
-    Deploys the real stack into an AWS emulator on this machine, plays the vendors, Slack and a webhook receiver,
-    and stops everything it started at the end. Takes a minute or two; needs no AWS account and no key.
+    Some are watched, some are found in the vendors' lists, and one vendor is down for a while. Deploys the real
+    stack into an AWS emulator on this machine, plays the vendors, Slack and a webhook receiver, and stops everything
+    it started at the end. Takes a minute or two; needs no AWS account and no key.
     """
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="pollbridge-demo-") as folder:
@@ -54,41 +62,66 @@ def demo() -> None:
 def _play(place: Place) -> None:
     from pollbridge.aws import client
     from pollbridge.cli.deployment import find
-    from pollbridge.local.demo import play
+    from pollbridge.local.demo import SLACK, WEBHOOK, play
     from pollbridge.local.running import up
-    from pollbridge.local.simulation import seed
+    from pollbridge.local.simulation import found_keys, seed
 
     click.echo("Setting up")
     state = up(place, config_file=None, schedules=False, step=step)
     os.environ.update(state.environment())
     deployment = find()
     with step("tell the vendors their stories, store the secrets"):
-        keys = seed(state)
-    with step(f"watch {len(keys)} jobs, one of each kind"):
-        from datetime import UTC, datetime
-
-        for key in keys:
+        watched = seed(state)
+    with step(f"watch {len(watched)} jobs, one of each kind"):
+        for key in watched:
             deployment.watches.watch(deployment.watches.key(key), {"demo": "yes"}, datetime.now(UTC))
-    click.echo("\nTicking: every tick stands for a minute; each line has reached Slack and the webhook")
-    summary = play(state, deployment, client("lambda", patience=90), _show, _trouble)
+    found = [str(key) for key in found_keys()]
+    click.echo("\nTicking: every tick stands for a minute; each arrow has reached Slack and the webhook")
+    summary = play(state, deployment, client("lambda", patience=90), Screen(found))
     if summary.unfinished:
-        raise LocalError(f"{len(summary.unfinished)} jobs did not end within {summary.ticks} ticks")
+        raise LocalError(f"not over within {summary.ticks} ticks: {', '.join(summary.unfinished)}")
     click.echo("\nHistory")
-    for key in keys:
-        _history(deployment, key)
+    for key in [*watched, *found]:
+        _history(deployment, key, FOUND if key in found else "")
     click.echo(
-        f"\n{len(keys)} jobs, {summary.changes} changes in {summary.ticks} ticks,"
-        f" {summary.vendor_requests} requests to vendors.\n"
-        f"Slack got {summary.messages['slack/team']} messages, the webhook {summary.messages['webhook/service']};"
+        f"\n{len(watched) + len(found)} jobs, {len(found)} of them found, and a vendor that was away:"
+        f" {summary.changes} changes and {summary.troubles} events about the vendor"
+        f" in {summary.ticks} ticks, {summary.vendor_requests} requests to vendors.\n"
+        f"Slack got {summary.messages[SLACK]} messages, the webhook {summary.messages[WEBHOOK]};"
         f" {summary.verified} signatures verified by an independent verifier."
     )
 
 
-def _show(told: Told) -> None:
-    event = told.event
-    before = event["from"]["state"] if event["from"] else "·"
-    after = click.style(f"{event['to']['state']:<16}", fg=COLOURS.get(event["to"]["state"]))
-    notes = []
+@dataclass(frozen=True)
+class Screen:
+    """Prints what the demo has to show."""
+
+    found: Collection[str]
+    """The keys of the jobs that nobody registered."""
+
+    def told(self, minute: datetime, event: Mapping[str, Any]) -> None:
+        subject, before, after, notes = _of_job(event, self.found) if "job" in event else _of_vendor(event)
+        text = plain("  ".join(notes))[:90]
+        pad = " " * (16 - len(after)) if text else ""
+        coloured = click.style(after, fg=COLOURS.get(after))
+        click.echo(f"  {minute:%H:%M}  {subject:<22} {before:>11} → {coloured}{pad} {text}".rstrip())
+
+    def trouble(self, minute: datetime, connection: str, error: str, times: int) -> None:
+        often = f" ({times} times)" if times > 1 else ""
+        text = f"{connection}: {plain(error)}{often}; nothing is recorded, asked again later"
+        click.secho(f"  {minute:%H:%M}  {text}", dim=True)
+
+    def aside(self, text: str) -> None:
+        click.secho(f"         [{text}]", dim=True)
+
+
+Line = tuple[str, str, str, list[str]]
+"""Whom it is about, from what, to what, and what else there is to say."""
+
+
+def _of_job(event: Mapping[str, Any], found: Collection[str]) -> Line:
+    unwatched = event["job"]["key"] in found
+    notes = ["found in the list"] if unwatched and not event["from"] else []
     progress = event["progress"]
     if progress and progress["total"]:
         failed = f", {progress['failed']} failed" if progress["failed"] else ""
@@ -96,19 +129,25 @@ def _show(told: Told) -> None:
     notes += [link["href"] for link in event["links"]]
     if event["error"]:
         notes.append(event["error"])
-    job = f"{event['connection']} {event['job']['kind']}"
-    click.echo(f"  {told.minute[11:16]}  {job:<22} {before:>9} → {after} {plain('  '.join(notes))[:90]}".rstrip())
+    before = event["from"]["state"] if event["from"] else "·"
+    subject = f"{event['connection']} {event['job']['kind']}{FOUND if unwatched else ''}"
+    return subject, before, event["to"]["state"], notes
 
 
-def _trouble(minute: str, connection: str, error: str) -> None:
-    click.secho(f"  {minute[11:16]}  {connection}: {plain(error)}; nothing is recorded, asked again later", dim=True)
+def _of_vendor(event: Mapping[str, Any]) -> Line:
+    if "changes" not in event:
+        since = f"since {datetime.fromisoformat(event['since']):%H:%M}"
+        return event["connection"], "·", event["reason"], [f"{event['error']} {since}"]
+    states = [f"{count} {state}" for state, count in event["changes"]["states"].items()]
+    lasted = f"after {event['duration_seconds'] // 60} minutes"
+    return event["connection"], event["reason"], "recovered", [lasted, f"changed: {', '.join(states) or 'nothing'}"]
 
 
-def _history(deployment: Deployment, key: str) -> None:
+def _history(deployment: Deployment, key: str, note: str) -> None:
     events = [json.loads(entry.event) for entry in deployment.entries.of(deployment.watches.key(key))]
     states = [event["to"]["state"] for event in events]
     walked = [state for state, before in zip(states, [None, *states], strict=False) if state != before]
-    job = " ".join(key.split("/")[:2])
+    job = " ".join(key.split("/")[:2]) + note
     click.echo(f"  {job:<22} {' → '.join(walked)}  ({len(events)} versions)")
 
 

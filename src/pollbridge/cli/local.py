@@ -18,6 +18,7 @@ import click
 from pollbridge.cli.output import fail, local_time, plain, print_json
 from pollbridge.config import InvalidConfig
 from pollbridge.local.place import LocalError, Place, State, alive, tail
+from pollbridge.model.instant import from_minute, iso
 
 
 class LocalCommand(click.Command):
@@ -134,19 +135,29 @@ def _show_tick(minute: str, reports: list[dict[str, Any]]) -> None:
             click.echo(f"    {report['connection']}: {plain(error)}{f' ({times} times)' if times > 1 else ''}")
 
 
+COUNTS = ("due", "discovered", "changed", "lost", "expired", "failed")
+"""What a sweep counts, as far as it is worth a line."""
+
+OUTCOMES = {"completed": "", "failing": "failing: nothing was answered", "leased": "left to another sweep"}
+
+
 def _sweep_text(report: dict[str, Any]) -> str:
-    counts = [f"{report[name]} {name}" for name in ("due", "changed", "failed") if report.get(name)]
-    outcome = [] if report["outcome"] == "completed" else [report["outcome"]]
-    return f"{report['connection']}: {', '.join([*counts, *outcome]) or 'nothing due'}"
+    told = [f"{report[name]} {name}" for name in COUNTS if report.get(name)]
+    if calls := report.get("list_calls"):
+        told.append(f"{calls} list call{'s' if calls > 1 else ''}")
+    told.append(OUTCOMES.get(report["outcome"], report["outcome"]))
+    return f"{report['connection']}: {', '.join(filter(None, told)) or 'nothing due'}"
 
 
 @local.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(as_json: bool) -> None:
-    """Say what runs."""
+    """Say what runs, and which connections bring no answers."""
     place = Place.of_checkout()
     state = place.read()
     told = _status(place, state)
+    if state and state.deployed and alive(state.processes["emulator"]):
+        told["troubles"] = _troubles(state)
     if as_json:
         print_json(told)
     elif state is None:
@@ -156,6 +167,35 @@ def status(as_json: bool) -> None:
         click.echo(f"configuration  {state.config or 'simulated vendors and receivers'}")
         for name, process in told["processes"].items():
             click.echo(f"{name:<13}  {'runs' if process['runs'] else 'has ended'}, process {process['pid']}")
+        for trouble in told.get("troubles", []):
+            click.echo(f"{trouble['connection']:<13}  {_trouble_text(trouble)}")
+
+
+def _troubles(state: State) -> list[dict[str, Any]]:
+    """What ails the connections, and scopes of them."""
+    from pollbridge.cli.deployment import find
+
+    os.environ.update(state.environment())
+    deployment = find()
+    troubles = []
+    for name in deployment.configuration.vendors:
+        health = deployment.connections.get(name).health
+        for scope, ailment in [(None, health.connection), *health.scopes.items()]:
+            if ailment:
+                told = ailment.model_dump(mode="json", include={"reason", "error", "since", "told"})
+                back = None if ailment.back is None else iso(from_minute(ailment.back))
+                troubles.append({"connection": name, "scope": scope, **told, "back": back})
+    return troubles
+
+
+def _trouble_text(trouble: dict[str, Any]) -> str:
+    where = f"{trouble['scope']}: " if trouble["scope"] else ""
+    what = f"{trouble['reason'].replace('_', ' ')} since {local_time(trouble['since'])}: {trouble['error']}"
+    if trouble["back"]:
+        rest = f"answers again since {local_time(trouble['back'])}, not all is looked at yet"
+    else:
+        rest = "told" if trouble["told"] else "not told yet"
+    return plain(f"{where}{what} ({rest})")
 
 
 def _status(place: Place, state: State | None) -> dict[str, Any]:

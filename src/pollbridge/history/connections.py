@@ -89,6 +89,8 @@ class ConnectionHead:
     """The last requests, for the limits that go over more than one sweep."""
     died: bool = False
     """The last sweep never gave its lease back."""
+    in_the_way: int = 0
+    """Sweeps in a row in which the reading of lists kept all polls from being made."""
     health: Health = WELL
     incarnation: str = field(default_factory=lambda: uuid.uuid4().hex)
     version: int = 0
@@ -108,6 +110,7 @@ def connection_of(item: Item) -> ConnectionHead:
         waits_until=read_iso(waits) if waits else None,
         sent=Sent(number(item, "sent"), read_iso(sent_at)) if sent_at else None,
         died="lease_owner" in item,
+        in_the_way=number(item, "in_the_way"),
         health=Health.read(text(item, "health")),
         incarnation=text(item, "incarnation") or uuid.uuid4().hex,
         version=number(item, "version"),
@@ -185,7 +188,7 @@ class Connections:
         `entries` are puts of history entries up to `left.version`, written with the rest or not at all.
         """
         round_, waits, sent, version = left.round, left.waits_until, left.sent, left.version
-        told: dict[str, dict[str, str] | None] = {
+        told: dict[str, dict[str, Any] | None] = {
             "completed_tick": None if left.completed is None else {"N": str(left.completed)},
             "round_tick": {"N": str(round_.tick)} if round_ else None,
             "round_start": {"S": str(round_.start)} if round_ else None,
@@ -193,6 +196,7 @@ class Connections:
             "waits_until": {"S": sortable(waits)} if waits else None,
             "sent": {"N": str(sent.count)} if sent else None,
             "sent_at": {"S": sortable(sent.last_at)} if sent else None,
+            "in_the_way": {"N": str(left.in_the_way)} if left.in_the_way else None,
             "health": {"S": str(left.health)} if left.health != WELL else None,
             "incarnation": {"S": left.incarnation} if version else None,
             "version": {"N": str(version)} if version else None,

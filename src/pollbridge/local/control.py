@@ -10,7 +10,7 @@ from typing import Any, Literal
 from aiohttp import web
 
 from pollbridge.local.faults import Fault
-from pollbridge.local.scripts import DOCUMENTED, Body, Life, Script
+from pollbridge.local.scripts import DOCUMENTED, Life, Script
 from pollbridge.local.serving import Control, number, wanted
 
 
@@ -42,9 +42,9 @@ class World:
         headers = sorted({name.lower() for name in request.headers})
         self.asked.append(Asked(datetime.now(UTC).isoformat(), kind, request.method, request.path, headers))
 
-    def jobs(self, kind: str, scope: str) -> list[Body]:
-        """How the jobs of one scope stand, in the order they came."""
-        return [life.present for (of, within, _), life in self.lives.items() if (of, within) == (kind, scope)]
+    def jobs(self, kind: str, scope: str) -> list[Life]:
+        """The jobs of one scope, in the order they came."""
+        return [life for (of, within, _), life in self.lives.items() if (of, within) == (kind, scope)]
 
 
 WORLD = web.AppKey("world", World)

@@ -18,11 +18,17 @@ from typing import Any
 from pollbridge import config
 from pollbridge.aws import client
 from pollbridge.local.place import LocalError, Place, State, alive, free_port, identity, need, start, stop, tail
+from pollbridge.local.stories import SCOPES
+from pollbridge.model.event import FIRST_SEEN, LOST, PROGRESSED, RECOVERED, STATE_CHANGED, UNREACHABLE, UPDATED
+from pollbridge.vendors import VENDORS
 
 READY_PATIENCE = 30.0
 """Seconds the emulator and the servers get to answer for the first time."""
 
 ACCOUNT = "000000000000"
+
+HEARD = [STATE_CHANGED, FIRST_SEEN, LOST, UPDATED, PROGRESSED, UNREACHABLE, RECOVERED]
+"""Everything there is to hear goes to the simulated receivers: by default they would not hear of each first sight."""
 
 Step = Callable[[str], AbstractContextManager[None]]
 """Shows one step of the way, with its time."""
@@ -154,13 +160,16 @@ def _plain_environment() -> dict[str, str]:
 def _simulated_config(place: Place, state: State) -> Path:
     vendors = f"http://127.0.0.1:{state.ports['vendors']}"
     lines = []
-    for name in ("mentionlab", "oration", "scale", "mintlify"):
+    for name, vendor in VENDORS.items():
         lines += [
             f"[vendors.{name}]",
             f'base_url = "{vendors}/{name}"',
             f'secret = "pollbridge/{name}"',
             "allow_private = true",
         ]
+        if any(kind.listing for kind in vendor.kinds.values()):
+            # At every tick: what is found does not depend on the minute it is.
+            lines += [f'scopes = ["{SCOPES[name]}"]', 'cadence = {discovery = "1m"}']
     for name, type_ in (("team", "slack"), ("service", "webhook")):
         lines += [
             f"[destinations.{name}]",
@@ -168,7 +177,7 @@ def _simulated_config(place: Place, state: State) -> Path:
             f'secret = "pollbridge/{name}"',
             "allow_private = true",
             f"[destinations.{name}.match]",
-            'detail_type = ["Job State Changed", "Job First Seen", "Job Lost", "Job Updated", "Job Progressed"]',
+            f"detail_type = {json.dumps(HEARD)}",
         ]
     path = place.folder / "simulated.toml"
     path.write_text("\n".join(lines) + "\n", "utf-8")

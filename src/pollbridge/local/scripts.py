@@ -31,13 +31,13 @@ class Step(Control):
 
 
 class Script(Control):
-    """The life of a job, a step per request."""
+    """The life of a job, a step per look at it."""
 
     steps: Annotated[list[Step], Field(min_length=1)]
 
 
 class Life:
-    """A script being lived. Each request takes the next step; the last state stays, its fault doesn't."""
+    """A script being lived. Each look takes the next step; the last state stays, its fault doesn't."""
 
     def __init__(self, script: Script, documented: Body) -> None:
         self._ahead = deque(script.steps)
@@ -53,9 +53,18 @@ class Life:
             self._state = step
         return self._body(self._state), step.fault
 
+    def show(self) -> Body:
+        """How a list tells it: a look like any other, but that a job's faults don't befall its list."""
+        while self._ahead:
+            step = self._ahead.popleft()
+            if step.tells:
+                self._state = step
+                break
+        return self._body(self._state)
+
     @property
     def present(self) -> Body:
-        """The state the next proper answer tells: what a list shows, which moves nothing on."""
+        """The state that the next proper answer tells. No look: it moves nothing on."""
         return self._body(next((step for step in self._ahead if step.tells), self._state))
 
     def _body(self, step: Step) -> Body:

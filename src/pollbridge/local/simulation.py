@@ -6,20 +6,14 @@ import base64
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from pollbridge.aws import client
 from pollbridge.local.place import State
 from pollbridge.local.running import control
-from pollbridge.local.stories import STORIES
+from pollbridge.local.stories import FINISHED, FOUND, SCOPES, STORIES, Stories
 from pollbridge.model.job import JobKey
-
-SCOPES = {
-    "mentionlab": "01234567-89ab-cdef-0123-456789abcdef",
-    "oration": "acme",
-    "scale": "proj_docs",
-    "mintlify": "acme-docs",
-}
 
 HEADERS = {
     "mentionlab": {"x-api-key": "ml_live_simulated"},
@@ -30,15 +24,24 @@ HEADERS = {
 
 
 def story_keys() -> list[JobKey]:
-    """The demo's jobs: one per kind."""
+    """The jobs that are watched: one per kind."""
     return [_key(kind) for kind in STORIES]
+
+
+def finished_keys() -> list[JobKey]:
+    """The jobs that were over before anybody looked."""
+    return [_key(kind, "finished") for kind in FINISHED]
+
+
+def found_keys() -> list[JobKey]:
+    """The jobs that nobody registers, once they have come up."""
+    return [_key(kind, "found") for kind in FOUND]
 
 
 def seed(state: State) -> list[str]:
     """Tell the vendors their stories, the receivers their secret, and the deployment its keys. Twice is fine."""
-    for kind, steps in STORIES.items():
-        key = _key(kind)
-        control(state, "vendors", "PUT", f"jobs/{key}", {"steps": list(steps)})
+    _tell(state, finished_keys(), FINISHED)
+    _tell(state, story_keys(), STORIES)
     signing_secret = f"whsec_{base64.b64encode(os.urandom(32)).decode()}"
     control(state, "inbox", "PUT", "webhooks/service", {"signing_secret": signing_secret})
     inbox = f"http://127.0.0.1:{state.ports['inbox']}"
@@ -47,6 +50,26 @@ def seed(state: State) -> list[str]:
     secrets["pollbridge/service"] = {"url": f"{inbox}/webhook/service", "signing_secret": signing_secret}
     _store(state, secrets)
     return [str(key) for key in story_keys()]
+
+
+def come_up(state: State) -> None:
+    """Jobs that nobody registered appear in the vendors' lists."""
+    _tell(state, found_keys(), FOUND)
+
+
+def go_down(state: State, vendor: str) -> None:
+    """The vendor answers 503 to everything."""
+    control(state, "vendors", "POST", "outage", {"vendor": vendor, "fault": {"status": 503}})
+
+
+def come_back(state: State, vendor: str) -> None:
+    """The vendor answers again."""
+    control(state, "vendors", "POST", "outage", {"vendor": vendor, "fault": None})
+
+
+def _tell(state: State, keys: Sequence[JobKey], stories: Stories) -> None:
+    for key, steps in zip(keys, stories.values(), strict=True):
+        control(state, "vendors", "PUT", f"jobs/{key}", {"steps": list(steps)})
 
 
 def _store(state: State, secrets: dict[str, dict[str, Any]]) -> None:
@@ -59,8 +82,8 @@ def _store(state: State, secrets: dict[str, dict[str, Any]]) -> None:
             manager.put_secret_value(SecretId=name, SecretString=json.dumps(held))
 
 
-def _key(kind: str) -> JobKey:
+def _key(kind: str, part: str = "") -> JobKey:
     vendor, _, name = kind.partition("/")
-    digest = hashlib.sha256(kind.encode()).hexdigest()
+    digest = hashlib.sha256(f"{kind}{part}".encode()).hexdigest()
     uuid = f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}"
     return JobKey(vendor, name, SCOPES[vendor], uuid)

@@ -63,7 +63,18 @@ def _todos(*statuses: str) -> list[dict[str, str]]:
     ]
 
 
-STORIES: Mapping[str, Sequence[Mapping[str, Any]]] = {
+SCOPES = {
+    "mentionlab": "01234567-89ab-cdef-0123-456789abcdef",
+    "oration": "acme",
+    "scale": "proj_docs",
+    "mintlify": "acme-docs",
+}
+"""Where the demo's jobs live, by vendor."""
+
+Stories = Mapping[str, Sequence[Mapping[str, Any]]]
+"""`<vendor>/<kind>` → its steps."""
+
+STORIES: Stories = {
     "mentionlab/job": (
         _counted("pending", 0, pending=100, retrying=0, success=0, failed=0),
         _counted("processing", 10, pending=58, retrying=2, success=40, failed=0),
@@ -92,6 +103,7 @@ STORIES: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"body": {}},
         _batch("running", {"a": "pending", "b": "pending", "c": "pending", "d": "pending"}),
         _batch("running", {"a": "succeeded", "b": "succeeded", "c": "pending", "d": "pending"}),
+        _batch("running", {"a": "succeeded", "b": "succeeded", "c": "failed", "d": "pending"}),
         _batch(
             "partially_succeeded",
             {"a": "succeeded", "b": "succeeded", "c": "failed", "d": "succeeded"},
@@ -101,7 +113,6 @@ STORIES: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "mintlify/agent-v1": (
         {"body": {"todos": _todos("in_progress", "pending", "pending")}},
         {"body": {"todos": _todos("completed", "in_progress", "pending"), "branch": "mintlify/retries"}},
-        {"fault": {"status": 502, "content": "html"}},
         {
             "body": {
                 "haulted": True,
@@ -126,4 +137,25 @@ STORIES: Mapping[str, Sequence[Mapping[str, Any]]] = {
         },
     ),
 }
-"""`<vendor>/<kind>` → its steps: each story ends terminal, and three meet an error of the vendor on the way."""
+"""One job per kind, each of which is watched: all end terminal, and two meet an error of the vendor on the way."""
+
+FINISHED: Stories = {
+    "mentionlab/job": (_counted("completed", 0, pending=0, retrying=0, success=100, failed=0),),
+    "scale/job": (_batch("succeeded", {"a": "succeeded", "b": "succeeded"}, finished=True),),
+    "mintlify/agent-v1": ({"body": {"haulted": True, "haultReason": "completed", "todos": []}},),
+}
+"""Jobs that were over before anybody looked: they stand in the vendors' lists."""
+
+FOUND: Stories = {
+    "mentionlab/job": (
+        _counted("processing", 44, pending=80, retrying=0, success=20, failed=0),
+        _counted("processing", 46, pending=45, retrying=5, success=50, failed=0),
+        _counted("processing", 48, pending=10, retrying=0, success=90, failed=0),
+        _counted("completed", 50, pending=0, retrying=0, success=100, failed=0),
+    ),
+    "scale/job": (
+        _batch("running", {"e": "succeeded", "f": "pending"}),
+        _batch("succeeded", {"e": "succeeded", "f": "succeeded"}, finished=True),
+    ),
+}
+"""Jobs that nobody registers: they come up in the vendors' lists, and live on from there."""

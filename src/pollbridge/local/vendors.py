@@ -17,7 +17,7 @@ from pydantic import Field
 
 from pollbridge.local.control import CONTROL, WORLD, World
 from pollbridge.local.faults import misbehave
-from pollbridge.local.scripts import Body
+from pollbridge.local.scripts import Body, Life
 from pollbridge.local.serving import Control, number, serve, wanted
 
 VENDORS = ("mentionlab", "oration", "scale", "mintlify")
@@ -115,6 +115,11 @@ def job_route(kind: str) -> web.RouteDef:
     return web.get(f"/{vendor}{path}", get, name=kind.replace("/", ":"), allow_head=False)
 
 
+def shown(jobs: list[Life]) -> list[Body]:
+    """A page of a list: each job on it has been looked at."""
+    return [life.show() for life in jobs]
+
+
 class Sort(Control):
     field: Literal["createdAt", "updatedAt", "status"]
     direction: Literal["ASC", "DESC"] = "DESC"
@@ -136,9 +141,9 @@ async def mentionlab_list(request: web.Request) -> web.Response:
     limit, page = number(request, "limit", 50, 1, 100), number(request, "page", 1, 1)
     wish = await wanted(request, ListWish)
     known = request.app[WORLD].jobs("mentionlab/job", request.headers["x-project-id"])
-    jobs = [job for job in known if wish.admits(job)]
+    jobs = [life for life in known if wish.admits(life.present)]
     for sort in reversed(wish.sort):
-        jobs.sort(key=lambda job: str(job.get(sort.field)), reverse=sort.direction == "DESC")
+        jobs.sort(key=lambda life: str(life.present.get(sort.field)), reverse=sort.direction == "DESC")
     pages = -(-len(jobs) // limit)
     told = {
         "totalRecords": len(jobs),
@@ -148,7 +153,7 @@ async def mentionlab_list(request: web.Request) -> web.Response:
         "nextPage": page + 1 if page < pages else None,
         "prevPage": page - 1 if page > 1 else None,
     }
-    return web.json_response({"page": told, "results": jobs[(page - 1) * limit : page * limit]})
+    return web.json_response({"page": told, "results": shown(jobs[(page - 1) * limit : page * limit])})
 
 
 async def scale_list(request: web.Request) -> web.Response:
@@ -159,9 +164,9 @@ async def scale_list(request: web.Request) -> web.Response:
     world = request.app[WORLD]
     jobs = world.jobs("scale/job", request.match_info["scope"])
     if world.scale_list == "array":
-        return web.json_response(jobs)
+        return web.json_response(shown(jobs))
     told = {
-        "items": jobs[start : start + size],
+        "items": shown(jobs[start : start + size]),
         "total_count": len(jobs),
         "next_token": str(start + size) if start + size < len(jobs) else None,
         "prev_token": str(max(start - size, 0)) if start else None,
@@ -172,7 +177,7 @@ async def scale_list(request: web.Request) -> web.Response:
 async def mintlify_list(request: web.Request) -> web.Response:
     skip, take = number(request, "skip", 0, 0), number(request, "take", 12, 1, 100)
     jobs = request.app[WORLD].jobs("mintlify/agent-v1", request.match_info["scope"])
-    return web.json_response({"allSessions": jobs[skip : skip + take]})
+    return web.json_response({"allSessions": shown(jobs[skip : skip + take])})
 
 
 def application() -> web.Application:

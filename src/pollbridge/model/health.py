@@ -17,6 +17,9 @@ from pollbridge.model.job import Fact, JobKey, State
 PATIENCE = 3
 """Ticks in a row in which every poll failed, until that is told. A refused key is told at once: it won't heal."""
 
+FORGOTTEN = 60
+"""Sweeps in a row in which nothing was asked for, until an ailment is dropped: no job is followed there any more."""
+
 JOBS_TOLD = 20
 
 SCOPES_LIMIT = 100
@@ -38,6 +41,8 @@ class Ailment(Fact):
     back: int | None = None
     """The tick that was answered again, once there is one; told when all that was due then has been looked at."""
     changes: Changes = Changes()
+    unasked: int = 0
+    """Sweeps in a row in which nobody had anything to ask for."""
 
     @property
     def due(self) -> bool:
@@ -128,8 +133,12 @@ class Health(Fact):
                 within = [(key, state) for key, state in changed if key.scope == scope]
                 if better := _better(scopes.pop(scope, None), found, within):
                     scopes[scope] = better
-        connection = _settled(None, connection, found, told)
-        settled = {scope: _settled(scope, ailment, found, told) for scope, ailment in scopes.items()}
+        asked = {*found.refused, *found.answered}
+        connection = _settled(None, _asked(connection, bool(asked or found.failed)), found, told)
+        settled = {
+            scope: _settled(scope, _asked(ailment, scope in asked or bool(found.failed)), found, told)
+            for scope, ailment in scopes.items()
+        }
         return Health(connection=connection, scopes={s: a for s, a in settled.items() if a}), told
 
 
@@ -151,6 +160,14 @@ def _better(ailment: Ailment | None, found: Findings, changed: list[Changed]) ->
     )
     back = found.minute if ailment.back is None else ailment.back
     return ailment.model_copy(update={"back": back, "ticks": 0, "changes": changes})
+
+
+def _asked(ailment: Ailment | None, asked: bool) -> Ailment | None:
+    """The ailment, unless nobody has anything to ask for any more."""
+    if ailment is None or asked:
+        return ailment and ailment.model_copy(update={"unasked": 0})
+    forgotten = ailment.unasked + 1 >= FORGOTTEN
+    return None if forgotten else ailment.model_copy(update={"unasked": ailment.unasked + 1})
 
 
 def _settled(scope: str | None, ailment: Ailment | None, found: Findings, told: list[Told]) -> Ailment | None:

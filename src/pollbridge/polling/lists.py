@@ -20,7 +20,7 @@ from pollbridge.config import Connection
 from pollbridge.history.discoveries import Discoveries, Discovery, Pass, digest
 from pollbridge.history.entries import Observation
 from pollbridge.history.heads import DueJob, Heads
-from pollbridge.model.instant import read_iso, sortable
+from pollbridge.model.instant import from_minute, read_iso, sortable
 from pollbridge.model.job import InvalidJobKey, JobKey
 from pollbridge.polling.asking import Reply, Stopped
 from pollbridge.polling.client import BadAnswer, PollError, Refused, Unreachable
@@ -132,6 +132,7 @@ class Lists:
     pages: int
     """How many pages whole readings may take in this sweep: the polls need some of what the limits allow."""
     failures: list[PollError] = field(default_factory=list)
+    calls: int = 0
     _rows: dict[JobKey, DueJob] | None = None
 
     async def read(self) -> set[JobKey]:
@@ -244,7 +245,12 @@ class Lists:
         covered = [job for job in self._rows.values() if job.row.covered and _stem(job.key) == reading.stem]
         hidden = [job for job in covered if digest(str(job.key)) not in reading.seen]
         reading.hidden |= {job.key for job in hidden}
-        await in_parallel(hidden, self.recorder.uncover, WRITERS)
+        shown_at = None if reading.before.full_at is None else from_minute(reading.before.full_at)
+
+        async def uncover(job: DueJob) -> None:
+            await self.recorder.uncover(job, shown_at)
+
+        await in_parallel(hidden, uncover, WRITERS)
 
     def _remember(self, reading: Reading) -> None:
         """What the next reading needs to tell news from what was there."""
@@ -268,7 +274,7 @@ class Lists:
             raise BadAnswer(f"no list: {error}"[:200]) from None
         except Exception as error:
             raise BadAnswer(f"reading the list broke: {type(error).__name__}") from error
-        self.scopes[reading.scope].good += 1
+        self.scopes[reading.scope].good += max(1, len(page.jobs))
         entries = dict(_keyed(page, reading))
         self.recorder.report.counts["unreadable"] += page.unreadable + len(page.jobs) - len(entries)
         fresh = {key: listed for key, listed in entries.items() if key not in reading.met}
@@ -283,14 +289,16 @@ class Lists:
     async def _ask(self, reading: Reading, token: str | None) -> Reply:
         request, scope = reading.listing.request(reading.scope, token), self.scopes[reading.scope]
         reading.calls += 1
-        self.recorder.report.counts["list_calls"] += 1
         try:
-            return await self.scopes.ask(reading.scope, request)
+            reply = await self.scopes.ask(reading.scope, request)
         except Refused as error:
             # The second question goes to a job, if one is due: the key may be good for jobs and not for lists.
             if not refuses_key(error) or scope.closed or (reading.due and not scope.renewed):
                 raise
-            return await self.scopes.ask(reading.scope, request)
+            reply = await self.scopes.ask(reading.scope, request)
+        self.calls += 1
+        self.recorder.report.counts["list_calls"] += 1
+        return reply
 
     async def _take_in(self, reading: Reading, reply: Reply, fresh: Mapping[JobKey, Listed]) -> None:
         rows: dict[JobKey, DueJob | None] = {}

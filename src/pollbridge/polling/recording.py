@@ -104,9 +104,9 @@ class Recorder:
             self.changed.append((key, snapshot.state))
         return True
 
-    async def uncover(self, job: DueJob) -> None:
-        """The vendor's list no longer shows the job: from now on it is polled."""
-        await self._stored(self._uncover, job)
+    async def uncover(self, job: DueJob, shown_at: datetime | None) -> None:
+        """The vendor's list no longer shows the job, as it surely did then: from now on it is polled."""
+        await self._stored(self._uncover, job, shown_at)
 
     async def _lapsed(self, job: DueJob, error: PollError, failures: int) -> None:
         state = job.row.fingerprint.state if job.row.fingerprint else None
@@ -187,8 +187,10 @@ class Recorder:
             self.heads.move(job, slot, job.row)
         return "still_lost"
 
-    def _uncover(self, job: DueJob) -> str:
-        self.heads.move(job, job.slot, replace(job.row, covered=False))
+    def _uncover(self, job: DueJob, shown_at: datetime | None) -> str:
+        # The looks that the slot vouches for since then were looks at a list that may not have held the job.
+        row = replace(job.row, covered=False, seen=shown_at, entered=self.minute)
+        self.heads.move(job, job.slot, row)
         return "uncovered"
 
     def record(self, job: DueJob, snapshot: Snapshot | None, observation: Observation) -> str:
@@ -213,6 +215,10 @@ class Recorder:
         return "lost"
 
     def _expire(self, job: DueJob) -> str:
+        if self._head(job.key).silent:
+            # Nobody asked for the job, and nobody was told of it.
+            self.heads.move(job, None, job.row)
+            return "settled"
         self._absent(job, Reason.EXPIRED, None)
         return "expired"
 
@@ -244,9 +250,9 @@ class Recorder:
 
     def _last_seen(self, row: DueRow, slot: Slot, change: Change) -> datetime | None:
         seen = row.last_seen(slot, self.completed)
-        if seen and row.covered and change.seen and (moved := _moment(change.current.updated_at)):
-            # The list, read since then, did not show this change: its row came late.
-            return min(seen, moved)
+        if seen and row.covered and change.seen:
+            # A list that was read after the change, and did not show it, was no look at the job.
+            return min(seen, _moment(change.current.updated_at) or row.since)
         return seen
 
     def _discover(self, key: JobKey, snapshot: Snapshot, observation: Observation, told: bool) -> None:

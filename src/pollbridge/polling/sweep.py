@@ -34,6 +34,9 @@ from pollbridge.vendors.answer import Kind, NoAnswer
 LEASE = timedelta(seconds=70)
 """Longer than the poller's timeout (55 s): a sweep that still lives still holds it."""
 
+IN_THE_WAY = 2
+"""Sweeps in a row in which lists kept all polls from being made; in the next one, the lists are not read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
@@ -113,6 +116,7 @@ class _Polls:
     scopes: Scopes = field(init=False)
     verdict: Verdict = field(init=False)
     recorder: Recorder = field(init=False)
+    lists_read: bool = False
     looked: set[JobKey] = field(default_factory=set)
     retried: set[JobKey] = field(default_factory=set)
 
@@ -153,8 +157,22 @@ class _Polls:
         wait = self.asker.wait
         waits_until = None if wait is None else self.asker.clock() + wait
         sent = self.asker.pace.told()
-        left = replace(self.head, completed=completed, round=round_, waits_until=waits_until, sent=sent, health=health)
+        left = replace(
+            self.head,
+            completed=completed,
+            round=round_,
+            waits_until=waits_until,
+            sent=sent,
+            health=health,
+            in_the_way=self.head.in_the_way + 1 if self._lists_in_the_way else 0,
+        )
         return left, told
+
+    @property
+    def _lists_in_the_way(self) -> bool:
+        """Whether no poll was made because the lists took all that the limits let through, or were throttled."""
+        throttled = any(isinstance(error, Throttled) for error in self.verdict.lists)
+        return self.order.stopped == 0 and (throttled or (self.lists_read and self.asker.wait is None))
 
     def _outcome(self, *, failing: bool) -> Outcome:
         if self.asker.wait is not None:
@@ -166,9 +184,7 @@ class _Polls:
 
     async def _read_lists(self) -> None:
         """What the lists tell needs no poll."""
-        # After a wait the polls come first: it may be the lists alone that the vendor throttles. And where the limits
-        # let less through than there is to do, lists and polls take turns.
-        if self.head.waits_until is not None or (self.head.round is not None and self.minute % 2):
+        if self.head.in_the_way >= IN_THE_WAY:
             return
         lists = Lists(
             self.sweep.name,
@@ -185,6 +201,7 @@ class _Polls:
         )
         self.order.leave_out(await lists.read())
         self.verdict.lists = lists.failures
+        self.lists_read = lists.calls > 0
 
     def _followed(self) -> Iterator[DueJob]:
         return self.sweep.heads.due(slots_due(self.sweep.name, None, self.minute))
@@ -243,7 +260,7 @@ class _Polls:
             self.verdict.shut_out.append((job, error))
             return
         if refuses_key(error):
-            if not scope.answers and (other := self._another(job)):
+            if not scope.answers and (other := await asyncio.to_thread(self._another, job)):
                 # It may be this job alone that is refused.
                 await self._poll(other, scope)
             if scope.closed:
@@ -256,13 +273,13 @@ class _Polls:
         self.verdict.failures.append((job, error))
 
     def _another(self, job: DueJob) -> DueJob | None:
-        """Another job of the scope that was not looked at yet; which one changes with the minute."""
-        others = [
-            other
-            for other in self.order.jobs
-            if other.key.scope == job.key.scope and other.key != job.key and other.key not in self.looked
-        ]
-        return others[self.minute % len(others)] if others else None
+        """Another job of the scope that was not looked at yet, due or not; which one changes with the minute."""
+        for jobs in (self.order.jobs, self._followed()):
+            others = [other for other in jobs if other.key.scope == job.key.scope and other.key not in self.looked]
+            others = [other for other in others if other.key != job.key]
+            if others:
+                return others[self.minute % len(others)]
+        return None
 
     async def _ask(self, job: DueJob) -> tuple[Snapshot | None, Observation]:
         """The snapshot, None when the body is the one that was recorded last. Raises PollError or Stopped."""
