@@ -18,16 +18,21 @@ from pydantic.fields import FieldInfo
 
 from pollbridge import config
 from pollbridge.cli import main
-from pollbridge.model.event import webhook_type
+from pollbridge.model.change import Reason
+from pollbridge.model.event import Trouble, webhook_type
 from pollbridge.notifying.retries import STEPS
+from pollbridge.polling.client import Refused
+from pollbridge.polling.report import Outcome
 from pollbridge.routing import JOB_TYPES
 from pollbridge.schemas import schema
 from pollbridge.vendors import VENDORS
 from tests.kit.table import KEYS
+from tests.kit.world import in_world, numbered
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
 README = (ROOT / "README.md").read_text("utf-8")
+OPERATING = (ROOT / "docs" / "operating.md").read_text("utf-8")
 FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 SECTIONS: dict[str, type[BaseModel]] = {
@@ -194,6 +199,28 @@ def test_every_kind_of_job_event_is_told_of() -> None:
     assert told == {name: webhook_type(name) for name in JOB_TYPES}
 
 
+def test_every_reason_is_told_of_strongest_first() -> None:
+    table = README.split("`reasons` says why")[1].split("\n\n")[1]
+
+    told = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert told == list(Reason)
+
+
+@pytest.mark.parametrize("trouble", Trouble)
+def test_every_trouble_of_a_vendor_is_told_of(trouble: str) -> None:
+    [row] = re.findall(r"^\| Vendor Unreachable \|.+$", README, re.MULTILINE)
+
+    assert f"`{trouble}`" in row
+    assert f"| `{trouble}` |" in OPERATING
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_every_outcome_of_a_sweep_is_told_of(outcome: str) -> None:
+    told = OPERATING.split("| `outcome` |")[1].split("\n\n")[0]
+
+    assert f"`{outcome}`" in told
+
+
 def test_the_example_of_an_event_validates() -> None:
     [example] = blocks(README, "json")
 
@@ -226,6 +253,26 @@ def test_the_data_model_names_every_index() -> None:
     rows = re.findall(r"^\| `(\w+)` \| `(\w+)`[^|,]*, `(\w+)`", text, re.MULTILINE)
 
     assert {name: (partition, sort) for name, partition, sort in rows} == KEYS
+
+
+def test_the_data_model_names_every_attribute_that_sweeps_write() -> None:
+    """Of a connection that lost a job, found others in a list longer than a sweep holds, and was down."""
+    text = (ROOT / "docs" / "data-model.md").read_text("utf-8")
+    bench = in_world()
+    bench.follow("gone", scope="q")
+    bench.tick()
+    bench.world.delete("gone", scope="q")
+    bench.tick(30)
+    bench.world.add(*numbered(250))
+    bench.set(scopes=("p",))
+    bench.budget(3)
+    bench.tick()
+    bench.world.fail(Refused(500))
+    bench.tick(4)
+
+    written = {name for item in bench.aws.client.items.values() for name in item}
+    assert {"silent", "lost", "pages", "health"} <= written
+    assert {name for name in written if f"`{name}`" not in text} == {"PK", "SK"}
 
 
 def test_the_example_of_a_vendor_is_the_tested_one() -> None:
