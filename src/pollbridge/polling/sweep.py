@@ -211,7 +211,7 @@ class _Polls:
         return self.order.turned(in_order(job for job in self._followed() if job.key not in self.looked))[:PROBES]
 
     async def _look_at(self, jobs: list[DueJob]) -> None:
-        await in_parallel(enumerate(jobs), self._look, min(len(jobs), self.sweep.connection.pace.concurrency))
+        await in_parallel(enumerate(jobs), self._look, self.sweep.connection.pace.concurrency)
 
     async def _look(self, placed: tuple[int, DueJob]) -> None:
         place, job = placed

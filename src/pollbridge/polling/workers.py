@@ -12,6 +12,7 @@ R = TypeVar("R")
 
 async def in_parallel(items: Iterable[T], work: Callable[[T], Awaitable[R]], at_once: int) -> list[R]:
     """Work on all items, so many at a time, in their order; the results come in the order they were ready."""
+    items = list(items)
     left, results = iter(items), []
 
     async def worker() -> None:
@@ -20,6 +21,6 @@ async def in_parallel(items: Iterable[T], work: Callable[[T], Awaitable[R]], at_
             results.append(result)
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(at_once):
+        for _ in range(min(at_once, len(items))):
             group.create_task(worker())
     return results
