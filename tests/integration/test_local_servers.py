@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from pollbridge.local.place import uninterrupted
+
 from .simulated import simulated_receivers
 
 
@@ -62,3 +64,17 @@ def test_a_port_in_use_is_one_line(module: str) -> None:
 
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
+
+
+def test_an_interruption_waits_until_what_was_started_is_noted_down() -> None:
+    noted = []
+
+    def begin() -> None:
+        with uninterrupted():
+            signal.raise_signal(signal.SIGINT)
+            noted.append("started")
+
+    with pytest.raises(KeyboardInterrupt):
+        begin()
+    assert noted == ["started"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 TERM_PATIENCE = 5.0
 """Seconds a process gets to end by itself."""
@@ -127,6 +128,23 @@ def start(place: Place, name: str, command: Sequence[str], environment: Mapping[
             close_fds=True,
         )
     return identity(process.pid)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Put off Ctrl-C and its like to the end: what was started is noted down before anything makes us stop."""
+    came: list[int] = []
+    before: dict[int, Any] = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            before[number] = signal.getsignal(number)
+            signal.signal(number, lambda told, _: came.append(told))
+        yield
+    finally:
+        for handled, handler in before.items():
+            signal.signal(handled, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def identity(pid: int) -> list[int]:

@@ -17,7 +17,19 @@ from typing import Any
 
 from pollbridge import config
 from pollbridge.aws import client
-from pollbridge.local.place import LocalError, Place, State, alive, free_port, identity, need, start, stop, tail
+from pollbridge.local.place import (
+    LocalError,
+    Place,
+    State,
+    alive,
+    free_port,
+    identity,
+    need,
+    start,
+    stop,
+    tail,
+    uninterrupted,
+)
 from pollbridge.local.stories import SCOPES
 from pollbridge.model.event import FIRST_SEEN, LOST, PROGRESSED, RECOVERED, STATE_CHANGED, UNREACHABLE, UPDATED
 from pollbridge.vendors import VENDORS
@@ -118,9 +130,10 @@ def _start_emulator(place: Place, state: State) -> None:
         # IAM is enforced: whatever a function may not do in AWS fails here too.
         "AUTH": "true",
     }
-    state.processes["emulator"] = start(place, "emulator", [str(_emulator(place))], environment)
-    state.ports["emulator"] = port
-    place.write(state)
+    with uninterrupted():
+        state.processes["emulator"] = start(place, "emulator", [str(_emulator(place))], environment)
+        state.ports["emulator"] = port
+        place.write(state)
     _until_ready(place, state, "emulator", lambda: bool(_answer(f"{state.endpoint}/_ministack/health")))
 
 
@@ -129,8 +142,9 @@ def _start_simulation(place: Place, state: State) -> None:
     for name in ("vendors", "inbox"):
         files[name] = place.folder / "tmp" / f"{name}.port"
         command = [sys.executable, "-m", f"pollbridge.local.{name}", "--port", "0", "--port-file", str(files[name])]
-        state.processes[name] = start(place, name, command, {**_plain_environment(), "PYTHONUNBUFFERED": "1"})
-        place.write(state)
+        with uninterrupted():
+            state.processes[name] = start(place, name, command, {**_plain_environment(), "PYTHONUNBUFFERED": "1"})
+            place.write(state)
     for name, file in files.items():
         _until_ready(place, state, name, file.exists)
         state.ports[name] = int(file.read_text("utf-8"))
@@ -212,20 +226,22 @@ def _cdk(place: Place, state: State, command: str, *arguments: str) -> None:
     """
     log = place.logs / f"cdk-{command}.log"
     environment = {**_plain_environment(), **state.environment(), "AWS_EC2_METADATA_DISABLED": "true"}
-    with log.open("wb") as sink:
-        process = subprocess.Popen(
-            [str(_cdk_program(place)), command, *arguments, "--ci", "--no-notices"],
-            cwd=place.root,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    started: dict[str, list[int]] = {}
     try:
+        with uninterrupted(), log.open("wb") as sink:
+            process = subprocess.Popen(
+                [str(_cdk_program(place)), command, *arguments, "--ci", "--no-notices"],
+                cwd=place.root,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            started[command] = identity(process.pid)
         code = process.wait()
     except BaseException:
-        stop({command: identity(process.pid)})
+        stop(started)
         raise
     if code:
         raise LocalError(_reason(log) or f"cdk {command} failed: see {log}")
