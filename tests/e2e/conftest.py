@@ -36,7 +36,8 @@ secret = "e2e/hook"
 allow_private = true
 headers = {{"x-team" = "docs"}}
 [destinations.hook.match]
-detail_type = ["Job State Changed", "Job First Seen", "Job Updated", "Job Progressed", "Job Lost"]
+detail_type = ["Job State Changed", "Job First Seen", "Job Updated", "Job Progressed", "Job Lost",
+               "Vendor Unreachable", "Vendor Recovered"]
 [destinations.chat]
 type = "slack"
 secret = "e2e/chat"

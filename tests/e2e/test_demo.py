@@ -15,6 +15,13 @@ import pytest
 pytestmark = pytest.mark.e2e
 
 KINDS = ("mentionlab job", "mentionlab execution", "oration job", "scale job", "mintlify agent-v1", "mintlify agent-v2")
+ENDED = {"partially_failed", "succeeded", "failed"}
+FOUND = ["mentionlab job (found)", "scale job (found)"]
+OUTAGE = (
+    r"scale +· → unreachable +HTTP 503 since \d\d:\d\d",
+    r"scale +unreachable → recovered +after 4 minutes  changed: 1 partially_failed, 1 succeeded",
+)
+"""Told after three ticks, and that it is over with all that changed meanwhile."""
 
 
 class Demo:
@@ -53,20 +60,23 @@ class Demo:
         return found
 
 
-def test_every_kind_lives_to_its_end_and_everyone_hears_of_it() -> None:
+def test_every_job_lives_to_its_end_and_everyone_hears_of_it() -> None:
     demo = Demo()
     told = demo.rest()
 
     assert demo.process.wait() == 0, told
-    ended = {kind: [line for line in told.splitlines() if line.strip().startswith(kind)][-1] for kind in KINDS}
-    assert all("→" in line for line in ended.values())
-    changes = re.search(r"(\d+) changes", told)
-    assert changes
-    assert f"Slack got {changes[1]} messages, the webhook {changes[1]}; {changes[1]} signatures verified" in told
+    lived, _, history = told.partition("History")
+    assert all(f"  {kind} " in history for kind in KINDS)
+    assert set(re.findall(r"→ (\w+)  \(\d+ versions\)", history)) == ENDED
+    assert re.findall(r"(\w+ \w+ \(found\)) .*· → running .*found in the list", lived) == FOUND
+    assert all(re.search(line, lived) for line in OUTAGE)
+    assert "[3 finished jobs were there before: recorded, nobody is bothered]" in lived
+    shown = len(re.findall("^  .* → ", lived, re.MULTILINE))
+    assert f"Slack got {shown} messages, the webhook {shown}; {shown} signatures verified" in told
     assert demo.left() == []
 
 
-@pytest.mark.parametrize("moment", ["start the AWS emulator", "start simulated vendors", "Ticking"])
+@pytest.mark.parametrize("moment", ["start the AWS emulator", "start simulated vendors", "Ticking", "unreachable"])
 def test_an_interrupted_demo_leaves_nothing_running(moment: str) -> None:
     demo = Demo()
     demo.until(moment)

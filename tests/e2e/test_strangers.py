@@ -33,7 +33,9 @@ def _verifies(post: Post) -> bool:
 
 
 def _of_job(posts: list[Post], key: str) -> list[dict]:
-    return [data for post in posts if (data := json.loads(post.body)["data"])["job"]["key"] == key]
+    told = [json.loads(post.body)["data"] for post in posts]
+    # What is told of a vendor is about no job.
+    return [data for data in told if data.get("job", {}).get("key") == key]
 
 
 @pytest.mark.smoke
@@ -162,6 +164,34 @@ def test_no_person_and_no_key_appears_in_table_logs_events_or_messages(local: Lo
     told += local.run("show", "ml/job/p/m1", "--raw")
     assert "partially_failed" in told
     assert not [canary for canary in ("canary", "Jane", SIGNING_SECRET[6:]) if canary in told]
+
+
+def test_a_vendor_that_is_down_is_named_and_told_until_it_answers_again(local: Local) -> None:
+    paths = [f"/ml/api/jobs/{job}" for job in ("m1", "m2")]
+    before = len(local.stranger.to("/hook"))
+    local.stranger.scripts |= {path: [Reply(503)] for path in paths}
+    local.run("watch", "ml/job/p/m2")
+    local.run("local", "tick", "3")
+    [trouble] = local.json("local", "status")["troubles"]
+    named = local.run("local", "status")
+    local.stranger.scripts |= {path: [Reply.json(id=path[-2:], status="failed")] for path in paths}
+    ticked = local.run("local", "tick")
+    posts = [json.loads(post.body) for post in local.stranger.wait_for("/hook", before + 3)]
+
+    assert {**trouble, "since": None} == {
+        "connection": "ml",
+        "scope": None,
+        "reason": "unreachable",
+        "error": "HTTP 503",
+        "since": None,
+        "told": True,
+        "back": None,
+    }
+    assert "HTTP 503 (told)" in named
+    assert "ml: 1 due, 1 changed" in ticked
+    assert local.json("local", "status")["troubles"] == []
+    about_ml = [post["type"] for post in posts if post["data"]["connection"] == "ml"]
+    assert [type_ for type_ in about_ml if type_.startswith("vendor.")] == ["vendor.unreachable", "vendor.recovered"]
 
 
 def test_everything_ended_is_ended_and_up_twice_is_fine(local: Local, tmp_path: object) -> None:

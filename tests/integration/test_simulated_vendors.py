@@ -1,12 +1,13 @@
 """The simulated vendors speak as documented."""
 
+import json
 from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
 
 from pollbridge.local.scripts import DOCUMENTED
-from pollbridge.local.stories import STORIES
+from pollbridge.local.stories import FINISHED, FOUND, STORIES
 from pollbridge.model.job import JobKey
 from pollbridge.vendors import VENDORS
 
@@ -16,10 +17,16 @@ TOLD = {
     "mentionlab/job": ["pending", "running", "running", "partially_failed"],
     "mentionlab/execution": ["pending", "retrying", "retrying", "succeeded"],
     "oration/job": ["pending", "running", "500", "failed"],
-    "scale/job": ["pending", "running", "running", "partially_failed"],
-    "mintlify/agent-v1": ["running", "running", "502", "succeeded"],
+    "scale/job": ["pending", "running", "running", "running", "partially_failed"],
+    "mintlify/agent-v1": ["running", "running", "succeeded"],
     "mintlify/agent-v2": ["running", "running", "no answer", "succeeded"],
 }
+SUCCEEDING = [{"body": {"status": "running"}}, {"body": {"status": "succeeded"}}]
+LISTS = [
+    ("/mentionlab/api/jobs/list", "mentionlab", {"method": "POST"}),
+    ("/scale/v1/projects/p/jobs", "scale", {}),
+    ("/mintlify/v1/agent/p/jobs", "mintlify", {}),
+]
 
 
 @pytest.fixture
@@ -185,13 +192,46 @@ def test_mintlify_lists_twelve_unless_told(vendors: Vendors) -> None:
     assert [len(page["allSessions"]) for page in pages] == [12, 3, 14]
 
 
-def test_a_list_shows_the_present_and_moves_no_job_on(vendors: Vendors) -> None:
-    vendors.script("scale/job/p/1", {"fault": {"status": 500}}, {"body": {"status": "running"}}, {})
+def test_a_list_is_a_look_at_each_of_its_jobs_and_suffers_none_of_their_faults(vendors: Vendors) -> None:
+    vendors.script("scale/job/p/1", {}, {"fault": {"status": 500}}, *SUCCEEDING)
 
     shown = [vendors.listed("/scale/v1/projects/p/jobs", "scale")["items"][0]["status"] for _ in range(2)]
 
-    assert shown == ["running", "running"]
-    assert vendors.ask("scale/job/p/1").status_code == 500
+    assert shown == ["pending", "running"]
+    assert vendors.look("scale/job/p/1").state == "succeeded"
+
+
+def test_a_list_moves_only_those_on_that_it_shows(vendors: Vendors) -> None:
+    for number in range(2):
+        vendors.script(f"scale/job/p/{number}", *SUCCEEDING)
+
+    vendors.listed("/scale/v1/projects/p/jobs?page_size=1", "scale")
+
+    assert [vendors.look(f"scale/job/p/{number}").state for number in range(2)] == ["succeeded", "running"]
+
+
+@pytest.mark.parametrize(("path", "vendor", "more"), LISTS)
+def test_jobs_that_were_over_before_stand_in_every_list(
+    vendors: Vendors, path: str, vendor: str, more: dict[str, str]
+) -> None:
+    (kind,) = [kind for kind in FINISHED if kind.startswith(vendor)]
+    vendors.script(f"{kind}/p/1", *FINISHED[kind])
+    listing = VENDORS[vendor].kinds[kind.partition("/")[2]].listing
+
+    shown = vendors.listed(path, vendor, **more)
+
+    assert listing
+    (listed,) = listing.parse(json.dumps(shown).encode(), None).jobs
+    assert listed.snapshot.state.terminal
+
+
+@pytest.mark.parametrize("kind", FOUND)
+def test_a_job_that_comes_up_runs_and_ends(vendors: Vendors, kind: str) -> None:
+    vendors.script(f"{kind}/p/1", *FOUND[kind])
+
+    states = [vendors.look(f"{kind}/p/1").state for _ in FOUND[kind]]
+
+    assert [state.terminal for state in states] == [False] * (len(states) - 1) + [True]
 
 
 @pytest.mark.parametrize(

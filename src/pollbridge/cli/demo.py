@@ -138,7 +138,7 @@ def _of_vendor(event: Mapping[str, Any]) -> Line:
     if "changes" not in event:
         since = f"since {datetime.fromisoformat(event['since']):%H:%M}"
         return event["connection"], "·", event["reason"], [f"{event['error']} {since}"]
-    states = [f"{count} {state}" for state, count in event["changes"]["states"].items()]
+    states = [f"{count} {state}" for state, count in sorted(event["changes"]["states"].items())]
     lasted = f"after {event['duration_seconds'] // 60} minutes"
     return event["connection"], event["reason"], "recovered", [lasted, f"changed: {', '.join(states) or 'nothing'}"]
 
