@@ -84,9 +84,9 @@ def _play(place: Place) -> None:
     for key in [*watched, *found]:
         _history(deployment, key, FOUND if key in found else "")
     click.echo(
-        f"\n{len(watched) + len(found)} jobs, {len(found)} of them found, and a vendor that was away:"
-        f" {summary.changes} changes and {summary.troubles} events about the vendor"
-        f" in {summary.ticks} ticks, {summary.vendor_requests} requests to vendors.\n"
+        f"\n{len(watched) + len(found)} jobs, {len(found)} of them found: {summary.changes} changes"
+        f" in {summary.ticks} ticks, {summary.troubles} events about a vendor that was away,"
+        f" {summary.vendor_requests} requests to vendors.\n"
         f"Slack got {summary.messages[SLACK]} messages, the webhook {summary.messages[WEBHOOK]};"
         f" {summary.verified} signatures verified by an independent verifier."
     )

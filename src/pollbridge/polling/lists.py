@@ -81,8 +81,8 @@ class Reading:
     """Followed jobs that a whole reading did not show."""
     reached: bool = False
     """All that changed since the last reading has been read."""
-    lossy: bool = False
-    """Something that was read could not be stored."""
+    complete: bool = False
+    """It began at the top, and no news below is left for nobody to read."""
 
     def __post_init__(self) -> None:
         self.after = self.before
@@ -133,6 +133,8 @@ class Lists:
     """How many pages whole readings may take in this sweep: the polls need some of what the limits allow."""
     failures: list[PollError] = field(default_factory=list)
     calls: int = 0
+    uncovered: dict[JobKey, DueJob] = field(default_factory=dict)
+    """Jobs that no list shows any more, as they stand now."""
     _rows: dict[JobKey, DueJob] | None = None
 
     async def read(self) -> set[JobKey]:
@@ -156,9 +158,13 @@ class Lists:
             self._tell(reading, str(error))
             self.failures.append(error)
             if not _passing(error):
+                reading.complete = False
                 reading.after = replace(reading.after, unfinished=None)
         except (BotoCoreError, ClientError, TimeoutError) as error:
+            reading.complete = False
             self._tell(reading, f"its jobs could not be looked up: {type(error).__name__}")
+        if reading.complete and listing.by_update:
+            self._remember(reading)
         if reading.after != before:
             await asyncio.to_thread(self.discoveries.save, self.name, stem[2], reading.after)
         return reading.shown()
@@ -169,14 +175,14 @@ class Lists:
         covered = ordered and any(job.row.covered for job in reading.due)
         aged = before.full_at is None or self.minute - before.full_at >= WHOLE_EVERY
         if before.unfinished:
-            if covered or (ordered and asked):
+            if before.mark and (covered or asked):
                 await self._short(reading)
             await self._whole(reading, before.unfinished)
         elif asked and (aged or not before.baseline_done):
             await self._whole(reading)
         elif asked and not ordered:
             await self._whole(reading, early=True)
-        elif asked or covered:
+        elif before.mark and (asked or covered):
             await self._short(reading)
 
     def _discovers(self, scope: str) -> bool:
@@ -200,13 +206,13 @@ class Lists:
             if reading.calls >= PAGES_LIMIT:
                 raise BrokenList(f"it has no end within {PAGES_LIMIT} pages")
             token = page.next
-        reading.reached = True
-        self._remember(reading)
+        reading.reached = reading.complete = True
 
     async def _whole(self, reading: Reading, last: Pass | None = None, *, early: bool = False) -> None:
         """Every page, in as many sweeps as it takes; `early`: only down to where all is known, and older below."""
         token, pages = (last.token, last.pages) if last else (None, 0)
         tokens, stale = {token}, 0
+        reading.complete = last is None
         if self._rows is None:
             self._rows = await asyncio.to_thread(lambda: {job.key: job for job in self.followed()})
         while self.pages > 0:
@@ -231,15 +237,10 @@ class Lists:
             token = page.next
             tokens.add(token)
             reading.after = replace(reading.after, unfinished=Pass(token, pages, frozenset(reading.seen)))
-        if last is None:
-            self._remember(reading)
 
     async def _finish(self, reading: Reading) -> None:
         """The last page of a whole reading was read."""
-        reading.after = replace(reading.after, unfinished=None)
-        if reading.lossy:
-            return
-        reading.after = replace(reading.after, baseline_done=True, full_at=self.minute)
+        reading.after = replace(reading.after, unfinished=None, baseline_done=True, full_at=self.minute)
         if not reading.listing.by_update or self._rows is None:
             return
         covered = [job for job in self._rows.values() if job.row.covered and _stem(job.key) == reading.stem]
@@ -248,22 +249,23 @@ class Lists:
         shown_at = None if reading.before.full_at is None else from_minute(reading.before.full_at)
 
         async def uncover(job: DueJob) -> None:
-            await self.recorder.uncover(job, shown_at)
+            self.uncovered[job.key] = await self.recorder.uncover(job, shown_at)
 
         await in_parallel(hidden, uncover, WRITERS)
 
-    def _remember(self, reading: Reading) -> None:
+    @staticmethod
+    def _remember(reading: Reading) -> None:
         """What the next reading needs to tell news from what was there."""
-        if reading.listing.by_update and not reading.lossy:
-            mark = min(reading.newest, reading.begun) if reading.newest else None
-            # The first page, and what has the very moment of the mark: a next reading cannot tell it by its date.
-            first = [standing for _, standing in reading.standings[:PAGE]]
-            tied = [standing for updated, standing in reading.standings if mark and updated and updated >= mark]
-            told = sortable(mark) if mark else None
-            top = frozenset((*first, *tied[:TIES_LIMIT]))
-            if told == reading.before.mark and len(top | reading.before.top) <= TIES_LIMIT:
-                top |= reading.before.top
-            reading.after = replace(reading.after, mark=told, top=top)
+        if reading.newest is None:
+            return
+        mark = min(reading.newest, reading.begun)
+        # The first page, and what has the very moment of the mark: a next reading cannot tell it by its date.
+        first = [standing for _, standing in reading.standings[:PAGE]]
+        tied = [standing for updated, standing in reading.standings if updated and updated >= mark]
+        top = frozenset((*first, *tied[:TIES_LIMIT]))
+        if sortable(mark) == reading.before.mark and len(top | reading.before.top) <= TIES_LIMIT:
+            top |= reading.before.top
+        reading.after = replace(reading.after, mark=sortable(mark), top=top)
 
     async def _page(self, reading: Reading, token: str | None) -> tuple[Page, dict[JobKey, Listed]]:
         """One page, taken in. Returns it with those of its entries that were not on a page before."""
@@ -292,17 +294,22 @@ class Lists:
         try:
             reply = await self.scopes.ask(reading.scope, request)
         except Refused as error:
-            # The second question goes to a job, if one is due: the key may be good for jobs and not for lists.
-            if not refuses_key(error) or scope.closed or (reading.due and not scope.renewed):
+            # The second question goes to a job, once one is due: the key may be good for jobs and not for lists.
+            if not refuses_key(error) or scope.closed or (not scope.renewed and await self._follows(reading)):
                 raise
             reply = await self.scopes.ask(reading.scope, request)
         self.calls += 1
         self.recorder.report.counts["list_calls"] += 1
         return reply
 
+    async def _follows(self, reading: Reading) -> bool:
+        """Whether any job of the scope is followed."""
+        stems = await asyncio.to_thread(lambda: {_stem(job.key) for job in self.followed()})
+        return any(stem[2] == reading.scope for stem in stems)
+
     async def _take_in(self, reading: Reading, reply: Reply, fresh: Mapping[JobKey, Listed]) -> None:
         rows: dict[JobKey, DueJob | None] = {}
-        wanted = []
+        wanted, lost = [], []
         for key, listed in fresh.items():
             if row := self.due.get(key) or (self._rows or {}).get(key):
                 rows[key] = row
@@ -326,9 +333,11 @@ class Lists:
                 reading.unknown += 1
                 told = reading.before.baseline_done
                 if not await self.recorder.discovered(key, listed.snapshot, observation, told=told):
-                    reading.lossy = True
+                    lost.append(key)
 
         await in_parallel(wanted, take_in, WRITERS)
+        if lost:
+            raise BrokenList(f"{len(lost)} of its jobs could not be stored")
 
     def _tell(self, reading: Reading, error: str) -> None:
         self.recorder.report.errors[f"list of {reading.scope}: {error}"] += 1

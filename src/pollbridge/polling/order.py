@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pollbridge.history.connections import ConnectionHead, Place, Round
@@ -46,23 +46,28 @@ class Order:
     def fill(self, heads: Heads, name: str) -> None:
         """Read what is due from the calendar."""
         last, completed = self.round, self.head.completed
+        # A scope in trouble is looked at as a whole, so that all its jobs are there when it answers again.
+        ailing = self.head.health.scopes
+        every = heads.due(slots_due(name, None, self.minute)) if ailing else ()
+        more = [job for job in every if job.key.scope in ailing]
         if last is None:
-            jobs = in_order(heads.due(slots_due(name, completed, self.minute)))
+            jobs = in_order([*heads.due(slots_due(name, completed, self.minute)), *more])
             self.jobs = self.turned(jobs) if self._restless else jobs
             return
         due = heads.due(slots_due(name, completed, last.tick))
         left = in_order(job for job in due if not last.looked_at(place(job)))
         start = next((n for n, job in enumerate(left) if place(job) >= last.cursor), 0)
         # What the round has looked at already is due again only if one of the minutes since then says so.
-        new = in_order(heads.due(slots_due(name, last.tick, self.minute)))
+        new = in_order([*heads.due(slots_due(name, last.tick, self.minute)), *more])
         keys = {job.key for job in left}
         self.jobs = left[start:] + left[:start] + [job for job in new if job.key not in keys]
         self.overdue = len(left)
 
-    def leave_out(self, keys: Collection[JobKey]) -> None:
-        """These need no poll."""
+    def leave_out(self, keys: Collection[JobKey], renewed: Mapping[JobKey, DueJob]) -> None:
+        """Those need no poll; of these, the rows have changed."""
         overdue = [job for job in self.jobs[: self.overdue] if job.key not in keys]
         self.jobs = overdue + [job for job in self.jobs[self.overdue :] if job.key not in keys]
+        self.jobs = [renewed.get(job.key, job) for job in self.jobs]
         self.overdue = len(overdue)
 
     def turned(self, jobs: list[DueJob]) -> list[DueJob]:
@@ -74,7 +79,7 @@ class Order:
 
     def stop_at(self, number: int) -> None:
         """Nothing was looked at from there on."""
-        self.stopped = number if self.stopped is None else min(self.stopped, number)
+        self.stopped = min(number, len(self.jobs) if self.stopped is None else self.stopped)
 
     @property
     def left(self) -> int:

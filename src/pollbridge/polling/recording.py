@@ -104,9 +104,12 @@ class Recorder:
             self.changed.append((key, snapshot.state))
         return True
 
-    async def uncover(self, job: DueJob, shown_at: datetime | None) -> None:
+    async def uncover(self, job: DueJob, shown_at: datetime | None) -> DueJob:
         """The vendor's list no longer shows the job, as it surely did then: from now on it is polled."""
-        await self._stored(self._uncover, job, shown_at)
+        # The looks that the slot vouches for since then were looks at a list that may not have held the job.
+        uncovered = replace(job, row=replace(job.row, covered=False, seen=shown_at, entered=self.minute))
+        await self._stored(self._uncover, job, uncovered)
+        return uncovered
 
     async def _lapsed(self, job: DueJob, error: PollError, failures: int) -> None:
         state = job.row.fingerprint.state if job.row.fingerprint else None
@@ -187,10 +190,8 @@ class Recorder:
             self.heads.move(job, slot, job.row)
         return "still_lost"
 
-    def _uncover(self, job: DueJob, shown_at: datetime | None) -> str:
-        # The looks that the slot vouches for since then were looks at a list that may not have held the job.
-        row = replace(job.row, covered=False, seen=shown_at, entered=self.minute)
-        self.heads.move(job, job.slot, row)
+    def _uncover(self, job: DueJob, uncovered: DueJob) -> str:
+        self.heads.move(job, job.slot, uncovered.row)
         return "uncovered"
 
     def record(self, job: DueJob, snapshot: Snapshot | None, observation: Observation) -> str:

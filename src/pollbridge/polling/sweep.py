@@ -142,7 +142,7 @@ class _Polls:
             await self._read_lists()
             await self._look_at(self.order.jobs)
             if self.verdict.doubtful and not down and self.order.stopped is None:
-                await self._look_at(await asyncio.to_thread(self._others))
+                await self._look_at(await asyncio.to_thread(self._others), len(self.order.jobs))
         found = self.verdict.findings(self.minute, self.asker.clock())
         if self.head.health.systemic(found):
             # It says nothing of the jobs: nothing is stored, and nothing completed.
@@ -199,7 +199,7 @@ class _Polls:
             self._followed,
             pages=max(1, int(self.sweep.connection.pace.per_minute // 2)),
         )
-        self.order.leave_out(await lists.read())
+        self.order.leave_out(await lists.read(), lists.uncovered)
         self.verdict.lists = lists.failures
         self.lists_read = lists.calls > 0
 
@@ -210,8 +210,9 @@ class _Polls:
         """A few followed jobs that were not asked about, other ones each time."""
         return self.order.turned(in_order(job for job in self._followed() if job.key not in self.looked))[:PROBES]
 
-    async def _look_at(self, jobs: list[DueJob]) -> None:
-        await in_parallel(enumerate(jobs), self._look, self.sweep.connection.pace.concurrency)
+    async def _look_at(self, jobs: list[DueJob], first: int = 0) -> None:
+        """Look at jobs, the first of which has that place in the order."""
+        await in_parallel(enumerate(jobs, first), self._look, self.sweep.connection.pace.concurrency)
 
     async def _look(self, placed: tuple[int, DueJob]) -> None:
         place, job = placed
