@@ -45,7 +45,7 @@ lint: install
 	$(BIN)/lint-imports
 
 test: install
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 e2e: install
 	$(BIN)/pytest -m e2e

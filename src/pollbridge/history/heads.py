@@ -247,7 +247,7 @@ class Heads:
             return False
         row = head.row or DueRow(version=head.version, since=now, seen=None, entered=0)
         # Nobody looked while it was not followed, so the slot vouches for nothing before the next minute.
-        row = replace(row, since=now, entered=epoch_minute(now) + 1, failures=0, error="")
+        row = replace(row, since=now, entered=epoch_minute(now) + 1, failures=0, error="", covered=False)
         if head.silent:
             # As if never seen: the next poll announces it.
             row = replace(row, body_hash="", fingerprint=None)

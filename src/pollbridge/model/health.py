@@ -21,8 +21,12 @@ FORGOTTEN = 60
 """Sweeps in a row in which nothing was asked for, until an ailment is dropped: no job is followed there any more."""
 
 JOBS_TOLD = 20
+JOBS_TOLD_OF_A_SCOPE = 5
 
-SCOPES_LIMIT = 100
+TOLD_AT_ONCE = 50
+"""Events of one sweep: they are written in one transaction, which takes a hundred items."""
+
+SCOPES_LIMIT = 50
 """Scopes that are remembered as ailing: the connection's item stays small."""
 
 Changed = tuple[JobKey, State]
@@ -124,14 +128,16 @@ class Health(Fact):
             refused = Counter(found.refused.values()).most_common(1)
             reason, error = (Trouble.UNREACHABLE, found.failed) if found.failed else refused[0][0]
             connection = _worse(connection, reason, error, found)
-        elif found.answered or not connection:
-            connection = _better(connection, found, changed)
+        elif found.answered or not self.down:
+            # Refused or answered, the vendor is there: an outage that was not told yet is none.
+            if found.answered or found.refused:
+                connection = _better(connection, found, changed)
             for scope, (reason, error) in found.refused.items():
                 if scope in scopes or len(scopes) < SCOPES_LIMIT:
                     scopes[scope] = _worse(scopes.get(scope), reason, error, found)
             for scope in found.answered:
                 within = [(key, state) for key, state in changed if key.scope == scope]
-                if better := _better(scopes.pop(scope, None), found, within):
+                if better := _better(scopes.pop(scope, None), found, within, JOBS_TOLD_OF_A_SCOPE):
                     scopes[scope] = better
         asked = {*found.refused, *found.answered}
         connection = _settled(None, _asked(connection, bool(asked or found.failed)), found, told)
@@ -148,7 +154,7 @@ def _worse(ailment: Ailment | None, reason: Trouble, error: str, found: Findings
     return ailment.model_copy(update={"ticks": ailment.ticks + 1, "back": None})
 
 
-def _better(ailment: Ailment | None, found: Findings, changed: list[Changed]) -> Ailment | None:
+def _better(ailment: Ailment | None, found: Findings, changed: list[Changed], jobs: int = JOBS_TOLD) -> Ailment | None:
     if ailment is None or not ailment.told:
         return None
     before = ailment.changes
@@ -156,7 +162,7 @@ def _better(ailment: Ailment | None, found: Findings, changed: list[Changed]) ->
     changes = Changes(
         total=before.total + len(changed),
         states=dict(states),
-        jobs=tuple(dict.fromkeys((*before.jobs, *(str(key) for key, _ in changed))))[:JOBS_TOLD],
+        jobs=tuple(dict.fromkeys((*before.jobs, *(str(key) for key, _ in changed))))[:jobs],
     )
     back = found.minute if ailment.back is None else ailment.back
     return ailment.model_copy(update={"back": back, "ticks": 0, "changes": changes})
@@ -172,8 +178,8 @@ def _asked(ailment: Ailment | None, asked: bool) -> Ailment | None:
 
 def _settled(scope: str | None, ailment: Ailment | None, found: Findings, told: list[Told]) -> Ailment | None:
     """The ailment as it is kept: told if that is due, dropped if it is over."""
-    if ailment is None:
-        return None
+    if ailment is None or len(told) >= TOLD_AT_ONCE:
+        return ailment
     if ailment.due:
         ailment = ailment.model_copy(update={"told": True})
         told.append(Told(scope, ailment, recovered=False))

@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 MINUTE = timedelta(minutes=1)
 
+EARLIEST, LATEST = datetime(1980, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""Go writes its zero time as the year 1, others write 9999 for never: neither can be reckoned with."""
+
 
 def iso(moment: datetime) -> str:
     """ISO-8601 with `Z`; milliseconds only when there are any."""
@@ -21,6 +24,15 @@ def read_iso(text: str) -> datetime:
     """The inverse of both. Raises ValueError; a moment without offset is UTC."""
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def vendor_moment(text: str | None) -> datetime | None:
+    """A moment in a vendor's words; None for what can't be read, and for what no job can mean."""
+    try:
+        moment = read_iso(text) if text else None
+        return moment if moment and EARLIEST <= moment <= LATEST else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def epoch_minute(moment: datetime) -> int:

@@ -14,13 +14,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import ceil
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from pollbridge.config import Connection
 from pollbridge.history.discoveries import Discoveries, Discovery, Pass, digest
 from pollbridge.history.entries import Observation
 from pollbridge.history.heads import DueJob, Heads
-from pollbridge.model.instant import from_minute, read_iso, sortable
+from pollbridge.model.instant import from_minute, sortable, vendor_moment
 from pollbridge.model.job import InvalidJobKey, JobKey
 from pollbridge.polling.asking import Reply, Stopped
 from pollbridge.polling.client import BadAnswer, PollError, Refused, Unreachable
@@ -37,6 +35,11 @@ PAGES_LIMIT = 1000
 
 WHOLE_EVERY = 60
 """Minutes between two whole readings."""
+
+FIRST_TRIES = 5
+"""Minutes between two tries, at most, until a whole reading was made."""
+
+TOKEN_LIMIT = 2048
 
 OVERLAP = timedelta(minutes=5)
 """How much further down to look than the newest entry of last time: a row may be written late."""
@@ -96,7 +99,7 @@ class Reading:
     @property
     def cursor(self) -> datetime | None:
         """Entries that were updated before this are no news."""
-        mark = _moment(self.before.mark)
+        mark = vendor_moment(self.before.mark)
         return mark - OVERLAP if mark else None
 
     def shown(self) -> set[JobKey]:
@@ -108,7 +111,7 @@ class Reading:
 
     def is_news(self, listed: Listed) -> bool:
         """Whether the entry changed since the last reading, as far as the list can tell."""
-        mark, updated = _moment(self.before.mark), _moment(listed.updated_at)
+        mark, updated = vendor_moment(self.before.mark), vendor_moment(listed.updated_at)
         late = mark is None or updated is None or updated >= mark
         return late and _standing(listed) not in self.before.top
 
@@ -136,6 +139,7 @@ class Lists:
     uncovered: dict[JobKey, DueJob] = field(default_factory=dict)
     """Jobs that no list shows any more, as they stand now."""
     _rows: dict[JobKey, DueJob] | None = None
+    _reading: asyncio.Task[dict[JobKey, DueJob]] | None = None
 
     async def read(self) -> set[JobKey]:
         """The due jobs that need no poll of their own. A list that fails leaves its jobs to their polls."""
@@ -160,20 +164,29 @@ class Lists:
             if not _passing(error):
                 reading.complete = False
                 reading.after = replace(reading.after, unfinished=None)
-        except (BotoCoreError, ClientError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - one list never harms the polls
             reading.complete = False
-            self._tell(reading, f"its jobs could not be looked up: {type(error).__name__}")
-        if reading.complete and listing.by_update:
+            reading.after = replace(reading.after, unfinished=None)
+            self._tell(reading, f"it could not be read: {type(error).__name__}")
+        if reading.complete and listing.by_update and not self.recorder.dropped:
             self._remember(reading)
         if reading.after != before:
-            await asyncio.to_thread(self.discoveries.save, self.name, stem[2], reading.after)
+            try:
+                await asyncio.to_thread(self.discoveries.save, self.name, stem[2], reading.after)
+            except Exception as error:  # noqa: BLE001 - what was read stands, and is read again
+                self._tell(reading, f"how far it was read could not be stored: {type(error).__name__}")
         return reading.shown()
 
     async def _read(self, reading: Reading, *, new: bool) -> None:
         before, ordered = reading.before, reading.listing.by_update
-        asked = new or self._discovers(reading.scope)
         covered = ordered and any(job.row.covered for job in reading.due)
-        aged = before.full_at is None or self.minute - before.full_at >= WHOLE_EVERY
+        age = None if before.full_at is None else self.minute - before.full_at
+        aged = age is None or age >= WHOLE_EVERY
+        interval = max(1, int(self.connection.cadence.discovery.total_seconds() // 60))
+        # A turn may have fallen into a wait, or its reading may have failed.
+        missed = age is not None and age >= interval + WHOLE_EVERY
+        turn = self._turn(reading.scope, interval if before.baseline_done else min(interval, FIRST_TRIES))
+        asked = new or missed or turn
         if before.unfinished:
             if before.mark and (covered or asked):
                 await self._short(reading)
@@ -182,12 +195,11 @@ class Lists:
             await self._whole(reading)
         elif asked and not ordered:
             await self._whole(reading, early=True)
-        elif before.mark and (asked or covered):
+        elif (before.mark or before.baseline_done) and (asked or covered):
             await self._short(reading)
 
-    def _discovers(self, scope: str) -> bool:
-        """Whether the scope's turn came since the last tick; scopes take turns within the interval."""
-        interval = max(1, int(self.connection.cadence.discovery.total_seconds() // 60))
+    def _turn(self, scope: str, interval: int) -> bool:
+        """Whether the scope's turn came since the last tick; scopes take turns within the interval, in minutes."""
         last = self.minute - interval if self.last_tick is None else max(self.last_tick, self.minute - interval)
         phase = zlib.crc32(f"{self.name}#{scope}".encode("utf-8", "replace"))
         return any((minute - phase) % interval == 0 for minute in range(last + 1, self.minute + 1))
@@ -213,8 +225,7 @@ class Lists:
         token, pages = (last.token, last.pages) if last else (None, 0)
         tokens, stale = {token}, 0
         reading.complete = last is None
-        if self._rows is None:
-            self._rows = await asyncio.to_thread(lambda: {job.key: job for job in self.followed()})
+        self._rows = await self._all_rows()
         while self.pages > 0:
             self.pages -= 1
             unknown = reading.unknown
@@ -228,6 +239,8 @@ class Lists:
             if early and reading.unknown == unknown and _newest_first(page):
                 reading.after = replace(reading.after, unfinished=None)
                 break
+            if len(page.next) > TOKEN_LIMIT or not page.next.isascii():
+                raise BrokenList("its next page has no name that can be asked for")
             if page.next in tokens:
                 raise BrokenList("its pages go in a circle")
             if stale >= STALE_LIMIT:
@@ -240,7 +253,11 @@ class Lists:
 
     async def _finish(self, reading: Reading) -> None:
         """The last page of a whole reading was read."""
-        reading.after = replace(reading.after, unfinished=None, baseline_done=True, full_at=self.minute)
+        before = reading.before.full_at
+        young = before is not None and self.minute - before < WHOLE_EVERY
+        reading.after = replace(
+            reading.after, unfinished=None, baseline_done=True, full_at=before if young else self.minute
+        )
         if not reading.listing.by_update or self._rows is None:
             return
         covered = [job for job in self._rows.values() if job.row.covered and _stem(job.key) == reading.stem]
@@ -277,35 +294,44 @@ class Lists:
         except Exception as error:
             raise BadAnswer(f"reading the list broke: {type(error).__name__}") from error
         self.scopes[reading.scope].good += max(1, len(page.jobs))
-        entries = dict(_keyed(page, reading))
+        entries: dict[JobKey, Listed] = {}
+        for key, listed in _keyed(page, reading):
+            # Of a job that stands there twice, the first entry is the newer one.
+            entries.setdefault(key, listed)
         self.recorder.report.counts["unreadable"] += page.unreadable + len(page.jobs) - len(entries)
         fresh = {key: listed for key, listed in entries.items() if key not in reading.met}
-        reading.met |= fresh.keys()
         reading.seen |= {digest(str(key)) for key in fresh if key in self.due or key in (self._rows or ())}
-        dated = [moment for listed in fresh.values() if (moment := _moment(listed.updated_at))]
+        dated = [moment for listed in fresh.values() if (moment := vendor_moment(listed.updated_at))]
         reading.newest = max([*dated, *([reading.newest] if reading.newest else [])], default=None)
-        reading.standings += [(_moment(listed.updated_at), _standing(listed)) for listed in fresh.values()]
+        reading.standings += [(vendor_moment(listed.updated_at), _standing(listed)) for listed in fresh.values()]
         await self._take_in(reading, reply, fresh)
+        reading.met |= fresh.keys()
         return page, fresh
 
     async def _ask(self, reading: Reading, token: str | None) -> Reply:
         request, scope = reading.listing.request(reading.scope, token), self.scopes[reading.scope]
         reading.calls += 1
         try:
-            reply = await self.scopes.ask(reading.scope, request)
+            reply = await self.scopes.ask(reading.scope, request, listing=True)
         except Refused as error:
             # The second question goes to a job, once one is due: the key may be good for jobs and not for lists.
             if not refuses_key(error) or scope.closed or (not scope.renewed and await self._follows(reading)):
                 raise
-            reply = await self.scopes.ask(reading.scope, request)
+            reply = await self.scopes.ask(reading.scope, request, listing=True)
         self.calls += 1
         self.recorder.report.counts["list_calls"] += 1
         return reply
 
     async def _follows(self, reading: Reading) -> bool:
         """Whether any job of the scope is followed."""
-        stems = await asyncio.to_thread(lambda: {_stem(job.key) for job in self.followed()})
-        return any(stem[2] == reading.scope for stem in stems)
+        return any(key.scope == reading.scope for key in await self._all_rows())
+
+    async def _all_rows(self) -> dict[JobKey, DueJob]:
+        if self._reading is None:
+            # A task and not its result: many scopes begin at once, and each read is paid for.
+            rows = asyncio.to_thread(lambda: {job.key: job for job in self.followed()})
+            self._reading = asyncio.create_task(rows)
+        return await self._reading
 
     async def _take_in(self, reading: Reading, reply: Reply, fresh: Mapping[JobKey, Listed]) -> None:
         rows: dict[JobKey, DueJob | None] = {}
@@ -323,7 +349,9 @@ class Lists:
         async def take_in(entry: tuple[JobKey, Listed]) -> None:
             key, listed = entry
             body_hash = reading.kind.body_hash(listed.body)
-            covered = reading.listing.by_update
+            updated = vendor_moment(listed.updated_at)
+            # Whose date stands still, or ahead, would not come to the top when it changes.
+            covered = reading.listing.by_update and updated is not None and updated <= reply.asked_at
             observation = Observation(reply.asked_at, reply.observed_at, listed.body, body_hash, covered)
             row = rows.get(key)
             if row:
@@ -360,22 +388,15 @@ def _standing(listed: Listed) -> bytes:
 
 def _behind(page: Page, cursor: datetime | None) -> bool:
     """Whether the page reaches down to entries that were updated before the cursor."""
-    dated = [moment for listed in page.jobs if (moment := _moment(listed.updated_at))]
+    dated = [moment for listed in page.jobs if (moment := vendor_moment(listed.updated_at))]
     return cursor is not None and bool(dated) and min(dated) < cursor
 
 
 def _newest_first(page: Page) -> bool:
     """Whether the page's jobs stand in the order in which they were created, the last one on top."""
-    created = [_moment(listed.snapshot.created_at) for listed in page.jobs]
+    created = [vendor_moment(listed.snapshot.created_at) for listed in page.jobs]
     dated = [moment for moment in created if moment]
     return len(dated) == len(created) > 1 and dated == sorted(dated, reverse=True) and dated[0] > dated[-1]
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        return read_iso(text) if text else None
-    except ValueError:
-        return None
 
 
 def _passing(error: PollError) -> bool:

@@ -18,7 +18,7 @@ from pollbridge.model import cadence
 from pollbridge.model.cadence import Slot
 from pollbridge.model.change import Change, Fingerprint, Reason, absent, detect
 from pollbridge.model.health import Changed
-from pollbridge.model.instant import epoch_minute, read_iso
+from pollbridge.model.instant import epoch_minute, read_iso, vendor_moment
 from pollbridge.model.job import JobKey, Snapshot, State
 from pollbridge.polling.asking import Clock
 from pollbridge.polling.client import PollError
@@ -253,7 +253,7 @@ class Recorder:
         seen = row.last_seen(slot, self.completed)
         if seen and row.covered and change.seen:
             # A list that was read after the change, and did not show it, was no look at the job.
-            return min(seen, _moment(change.current.updated_at) or row.since)
+            return min(seen, vendor_moment(change.current.updated_at) or row.since)
         return seen
 
     def _discover(self, key: JobKey, snapshot: Snapshot, observation: Observation, told: bool) -> None:
@@ -281,14 +281,7 @@ def _ended(snapshot: Snapshot) -> datetime | None:
     if not snapshot.state.terminal:
         return None
     told = (snapshot.finished_at, snapshot.state_since, snapshot.updated_at, snapshot.created_at)
-    return next((moment for moment in map(_moment, told) if moment), None)
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        return read_iso(text) if text else None
-    except ValueError:
-        return None
+    return next((moment for moment in map(vendor_moment, told) if moment), None)
 
 
 def _overtaken(head: Head, observation: Observation) -> bool:

@@ -48,13 +48,18 @@ class Scopes:
 
     keys: Keys
     asker: Asker
+    questions: int = REFUSALS
+    """How many are put to a scope that refuses its key."""
     by_name: dict[str, Scope] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Scope:
         return self.by_name.setdefault(name, Scope())
 
-    async def ask(self, name: str, request: Request) -> Reply:
-        """One request with the scope's key. Raises PollError, or Stopped when it was not sent."""
+    async def ask(self, name: str, request: Request, *, listing: bool = False) -> Reply:
+        """One request with the scope's key. Raises PollError, or Stopped when it was not sent.
+
+        A key that is accepted for lists may still be refused for jobs.
+        """
         scope = self[name]
         try:
             headers = await self.keys.of(name)
@@ -67,12 +72,12 @@ class Scopes:
             if error.status not in TROUBLES:
                 raise
             scope.refusals += 1
-            if scope.refusals == 1:
+            if scope.refusals == 1 and self.questions > 1:
                 scope.renewed = await self.keys.renew(name, headers)
-            elif scope.refusals >= REFUSALS and not scope.answers:
+            if scope.refusals >= self.questions and not scope.answers:
                 scope.closed = error
             raise
-        scope.answers += 1
+        scope.answers += not listing
         return reply
 
 

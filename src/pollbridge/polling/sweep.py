@@ -26,7 +26,7 @@ from pollbridge.polling.lists import WRITERS, Lists
 from pollbridge.polling.order import PROBES, Order, in_order
 from pollbridge.polling.recording import Recorder
 from pollbridge.polling.report import Outcome, Report
-from pollbridge.polling.scopes import Scope, Scopes, refuses_key
+from pollbridge.polling.scopes import REFUSALS, Scope, Scopes, refuses_key
 from pollbridge.polling.verdict import Failure, Verdict, is_missing
 from pollbridge.polling.workers import in_parallel
 from pollbridge.vendors.answer import Kind, NoAnswer
@@ -34,8 +34,14 @@ from pollbridge.vendors.answer import Kind, NoAnswer
 LEASE = timedelta(seconds=70)
 """Longer than the poller's timeout (55 s): a sweep that still lives still holds it."""
 
+SAMPLE = 50
+"""Jobs at most that are asked about beside those of a scope that the vendor says it doesn't know."""
+
 IN_THE_WAY = 2
-"""Sweeps in a row in which lists kept all polls from being made; in the next one, the lists are not read."""
+"""Sweeps in a row in which lists kept all polls from being made; from then on they are read but seldom."""
+
+READ_ANYWAY = 16
+"""Minutes between two tries of such lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +129,8 @@ class _Polls:
     def __post_init__(self) -> None:
         sweep, connection = self.sweep, self.sweep.connection
         self.order = Order(self.head, self.minute)
-        self.scopes = Scopes(Keys(connection, sweep.headers), self.asker)
+        questions = 1 if self.head.health.down else REFUSALS
+        self.scopes = Scopes(Keys(connection, sweep.headers), self.asker, questions)
         self.verdict = Verdict(self.scopes)
         self.recorder = Recorder(
             connection, sweep.heads, sweep.entries, self.asker.clock, self.minute, self.head.completed, self.report
@@ -141,7 +148,7 @@ class _Polls:
         if self.order.stopped is None:
             await self._read_lists()
             await self._look_at(self.order.jobs)
-            if self.verdict.doubtful and not down and self.order.stopped is None:
+            if not down and self.order.stopped is None:
                 await self._look_at(await asyncio.to_thread(self._others), len(self.order.jobs))
         found = self.verdict.findings(self.minute, self.asker.clock())
         if self.head.health.systemic(found):
@@ -164,15 +171,16 @@ class _Polls:
             waits_until=waits_until,
             sent=sent,
             health=health,
-            in_the_way=self.head.in_the_way + 1 if self._lists_in_the_way else 0,
+            in_the_way=self._in_the_way(),
         )
         return left, told
 
-    @property
-    def _lists_in_the_way(self) -> bool:
-        """Whether no poll was made because the lists took all that the limits let through, or were throttled."""
+    def _in_the_way(self) -> int:
+        """For how many sweeps lists have been throttled, or took all that the limits let through, before any poll."""
         throttled = any(isinstance(error, Throttled) for error in self.verdict.lists)
-        return self.order.stopped == 0 and (throttled or (self.lists_read and self.asker.wait is None))
+        if self.order.stopped == 0 and (throttled or (self.lists_read and self.asker.wait is None)):
+            return self.head.in_the_way + 1
+        return 0 if self.lists_read else self.head.in_the_way
 
     def _outcome(self, *, failing: bool) -> Outcome:
         if self.asker.wait is not None:
@@ -184,7 +192,7 @@ class _Polls:
 
     async def _read_lists(self) -> None:
         """What the lists tell needs no poll."""
-        if self.head.in_the_way >= IN_THE_WAY:
+        if self.head.in_the_way >= IN_THE_WAY and self.minute % READ_ANYWAY:
             return
         lists = Lists(
             self.sweep.name,
@@ -207,8 +215,16 @@ class _Polls:
         return self.sweep.heads.due(slots_due(self.sweep.name, None, self.minute))
 
     def _others(self) -> list[DueJob]:
-        """A few followed jobs that were not asked about, other ones each time."""
-        return self.order.turned(in_order(job for job in self._followed() if job.key not in self.looked))[:PROBES]
+        """Followed jobs to ask about though they are not due, other ones each time: the due ones may be no fair sample.
+
+        A few when nothing was answered at all; as many as are unknown to the vendor, where that is most of a scope.
+        """
+        mass, wanted = self.verdict.mass(), PROBES if self.verdict.doubtful else 0
+        if not (mass or wanted):
+            return []
+        left = self.order.turned(in_order(job for job in self._followed() if job.key not in self.looked))
+        beside = [job for scope, n in mass.items() for job in [job for job in left if job.key.scope == scope][: n + 1]]
+        return list(dict.fromkeys([*left[:wanted], *beside[:SAMPLE]]))
 
     async def _look_at(self, jobs: list[DueJob], first: int = 0) -> None:
         """Look at jobs, the first of which has that place in the order."""
@@ -305,13 +321,18 @@ class _Polls:
 
         async def store(failure: Failure) -> None:
             job, error = failure
-            if is_missing(error) and job.key.scope not in mass:
+            if self.asker.time_left() <= 0:
+                self.recorder.dropped = True
+            elif is_missing(error) and job.key.scope not in mass:
                 await self.recorder.missed(job, error)
             else:
                 await self.recorder.failed(job, error)
 
         async def shut_out(failure: Failure) -> None:
-            await self.recorder.shut_out(*failure)
+            if self.asker.time_left() <= 0:
+                self.recorder.dropped = True
+            else:
+                await self.recorder.shut_out(*failure)
 
         await in_parallel(self.verdict.failures, store, WRITERS)
         await in_parallel(self.verdict.shut_out, shut_out, WRITERS)

@@ -10,13 +10,10 @@ from datetime import datetime
 from pollbridge.history.heads import DueJob
 from pollbridge.model.health import Findings
 from pollbridge.polling.client import BadAnswer, PollError, Refused, Unreachable
-from pollbridge.polling.scopes import Scopes
+from pollbridge.polling.scopes import Scopes, refuses_key
 
 MASS = 3
 """404s in one scope from which on they may be the vendor's trouble."""
-
-DOUBTED_BELOW = 10
-"""Failures that may be those of a few broken jobs, though no poll was answered."""
 
 Failure = tuple[DueJob, PollError]
 
@@ -40,8 +37,8 @@ class Verdict:
 
     @property
     def doubtful(self) -> bool:
-        """Whether the few polls that all failed may be about broken jobs, of a vendor that is well."""
-        return 0 < len(self.failures) < DOUBTED_BELOW and bool(self.troubles()) and not self.alive
+        """Whether what failed may be broken jobs, or a list, of a vendor that is well."""
+        return bool(self.troubles()) and not self.alive
 
     def answered(self) -> set[str]:
         """The scopes that were answered: with a job or a list, or with an honest no."""
@@ -49,14 +46,18 @@ class Verdict:
         no = {
             job.key.scope
             for job, error in self.failures
-            if isinstance(error, Refused) and not is_trouble(error) and job.key.scope not in mass
+            if isinstance(error, Refused)
+            and not is_trouble(error)
+            and not refuses_key(error)
+            and job.key.scope not in mass
         }
-        return {name for name, scope in self.scopes.by_name.items() if scope.good or (name in no and not scope.closed)}
+        scopes = self.scopes.by_name.items()
+        return {name for name, scope in scopes if (scope.good or name in no) and not scope.closed}
 
-    def mass(self) -> set[str]:
-        """The scopes in which more than half of the jobs at once are unknown to the vendor: that is its trouble."""
+    def mass(self) -> dict[str, int]:
+        """Where more than half of a scope's jobs are unknown to the vendor at once, which is its trouble: how many."""
         missing = Counter(job.key.scope for job, error in self.failures if is_missing(error))
-        return {scope for scope, count in missing.items() if count >= MASS and count > self.scopes[scope].good}
+        return {scope: n for scope, n in missing.items() if n >= MASS and n > self.scopes[scope].good}
 
     def troubles(self) -> list[str]:
         """The errors that speak against the vendor as a whole."""
