@@ -181,7 +181,8 @@ class _Run:
         self.heads = Heads(table)
         self.publication = Publication(table)
         entries = Entries(table, timedelta(days=400), timedelta(days=30))
-        self.sweep = Sweep("oration", CONNECTION, self.heads, entries, Connections(table), Discoveries(table), self._secret)
+        connections, discoveries = Connections(table), Discoveries(table)
+        self.sweep = Sweep("oration", CONNECTION, self.heads, entries, connections, discoveries, self._secret)
 
     def _secret(self, _name: str) -> dict[str, str]:
         self.row.counts["secret reads"] += 1
