@@ -1,4 +1,4 @@
-"""What a vendor may do that nobody expects: jobs of the year 1, absurd pages, a hundred refusals at once."""
+"""What a vendor may do that nobody expects: jobs of the year 1, absurd pages, very many refusals at once."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_silently_known_job_with_such_a_date_can_be_registered(date: str) -> N
     assert len(bench.told("odd")) == 1
 
 
-@pytest.mark.parametrize("token", ["x" * 500_000, "\ud800", "\x00", "é"], ids=["long", "surrogate", "nul", "accent"])
+@pytest.mark.parametrize("token", ["x" * 500_000, "\ud800", "é"], ids=["long", "surrogate", "accent"])
 @pytest.mark.parametrize("requests", [None, 2])
 def test_a_token_that_cannot_be_asked_for_or_kept_costs_only_the_rest_of_its_list(
     token: str, requests: int | None
@@ -113,6 +113,7 @@ def test_a_token_that_cannot_be_asked_for_or_kept_costs_only_the_rest_of_its_lis
 
     assert bench.state("good") == "succeeded"
     assert bench.state("found") == "running"
+    assert {call.what for call in bench.world.taken() if call.listing} == {""}
     assert bench.troubles() == []
 
 
@@ -160,9 +161,9 @@ def test_of_a_job_that_stands_twice_on_a_page_the_upper_entry_counts() -> None:
 # Very many troubles at once
 
 
-def test_of_a_hundred_scopes_that_refuse_at_once_all_are_told_that_fit_and_the_sweep_ends() -> None:
+def test_of_seventy_scopes_that_refuse_at_once_all_are_told_that_fit_and_the_sweep_ends() -> None:
     bench = bounded()
-    scopes = numbered(100, "s")
+    scopes = numbered(70, "s")
     bench.follow("a")
     for scope in scopes:
         bench.follow("j", scope=scope)
@@ -171,10 +172,10 @@ def test_of_a_hundred_scopes_that_refuse_at_once_all_are_told_that_fit_and_the_s
         bench.world.fail(Refused(403), scope=scope)
 
     reports, told = [], []
-    for _ in range(4):
+    for _ in range(3):
         reports.append(bench.tick())
         told.append(len(bench.troubles()))
 
     assert {report.outcome for report in reports} == {Outcome.COMPLETED}
-    assert told == [50, 50, 50, 50]
+    assert told == [50, 50, 50]
     assert len({event["scope"] for event in bench.troubles()}) == 50
