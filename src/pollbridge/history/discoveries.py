@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from dataclasses import dataclass, field
 
-from pollbridge.history.table import HEAD, Item, Table, key, number, text
-from pollbridge.model.job import JobKey
+from pollbridge.history.table import HEAD, Item, Table, number, setting, text
 
 DIGEST = 4
 """Bytes by which an entry is remembered: two of ten thousand share them once in eighty-six times, for an hour."""
@@ -27,9 +27,6 @@ class Pass:
     seen: frozenset[bytes] = frozenset()
     """Digests of the followed jobs among its entries."""
 
-    def shows(self, job: JobKey) -> bool:
-        return digest(str(job)) in self.seen
-
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
@@ -44,6 +41,8 @@ class Discovery:
     top: frozenset[bytes] = field(default_factory=frozenset)
     """Digests of the entries of the first page, as they stood."""
     unfinished: Pass | None = None
+    stamp: str | None = field(default=None, compare=False)
+    """Changes with each write, so that a sweep that was overtaken writes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +56,11 @@ class Discoveries:
         item = self.table.get(_pk(connection, scope), HEAD)
         return discovery_of(item) if item else None
 
-    def save(self, connection: str, scope: str, discovery: Discovery) -> None:
+    def save(self, connection: str, scope: str, before: Discovery | None, discovery: Discovery) -> None:
+        """Raises LostRace when somebody else has written since `before` was read."""
         unfinished = discovery.unfinished
         told: dict[str, dict[str, object] | None] = {
+            "stamp": {"S": uuid.uuid4().hex[:8]},
             "baseline_done": {"BOOL": True} if discovery.baseline_done else None,
             "full_at": {"N": str(discovery.full_at)} if discovery.full_at is not None else None,
             "mark": {"S": discovery.mark} if discovery.mark else None,
@@ -68,8 +69,22 @@ class Discoveries:
             "pages": {"N": str(unfinished.pages)} if unfinished else None,
             "seen": {"B": _packed(unfinished.seen)} if unfinished and unfinished.seen else None,
         }
-        self.table.put(
-            key(_pk(connection, scope), HEAD) | {name: value for name, value in told.items() if value is not None}
+        values: Item = {}
+        if before is None:
+            when = "attribute_not_exists(PK)"
+        elif before.stamp is None:
+            when = "attribute_not_exists(stamp)"
+        else:
+            when, values = "stamp = :before", {":before": {"S": before.stamp}}
+        self.table.update(
+            setting(
+                _pk(connection, scope),
+                HEAD,
+                when=when,
+                set_={name: value for name, value in told.items() if value is not None},
+                remove=[name for name, value in told.items() if value is None],
+                values=values,
+            )
         )
 
 
@@ -84,6 +99,7 @@ def discovery_of(item: Item) -> Discovery:
         full_at=number(item, "full_at") if "full_at" in item else None,
         mark=text(item, "mark"),
         top=_unpacked(item, "top"),
+        stamp=text(item, "stamp"),
         unfinished=Pass(token, number(item, "pages"), _unpacked(item, "seen")) if token is not None else None,
     )
 

@@ -172,10 +172,20 @@ class Lists:
             self._remember(reading)
         if reading.after != before:
             try:
-                await asyncio.to_thread(self.discoveries.save, self.name, stem[2], reading.after)
+                await asyncio.to_thread(self.discoveries.save, self.name, stem[2], before, reading.after)
             except Exception as error:  # noqa: BLE001 - what was read stands, and is read again
                 self._tell(reading, f"how far it was read could not be stored: {type(error).__name__}")
-        return reading.shown()
+        shown = reading.shown()
+        silent = shown - reading.met
+        vouched = [job for job in due if job.key in silent and not self.recorder.stays(job)]
+        await in_parallel(vouched, self._vouched_for, WRITERS)
+        return shown
+
+    async def _vouched_for(self, job: DueJob) -> None:
+        """The list would have shown a change: as good as an answer that says what was recorded last."""
+        if self.scopes.asker.time_left() > 0:
+            now = self.recorder.clock()
+            await self.recorder.answered(job, None, Observation(now, now, None, job.row.body_hash))
 
     async def _read(self, reading: Reading, *, new: bool) -> None:
         before, ordered = reading.before, reading.listing.by_update

@@ -68,6 +68,13 @@ class Recorder:
         if slot != job.slot or row.failures or observation.covered > row.covered:
             await self._stored(self._moved, job, slot, observation)
 
+    def stays(self, job: DueJob) -> bool:
+        """Whether an unchanged job stays just as it is."""
+        state = job.row.fingerprint.state if job.row.fingerprint else None
+        return (
+            not (job.row.failures or job.row.lost or self._expired(job, state)) and self._slot(job, state) == job.slot
+        )
+
     async def failed(self, job: DueJob, error: PollError) -> None:
         """The poll failed for reasons of this job alone: it backs off."""
         await self._lapsed(job, error, _more(job.row.failures))
