@@ -158,7 +158,7 @@ def simulate(case: Case, budget: float = BUDGET) -> Row:
     gc.freeze()
     run = _Run(row, standins)
     run.register(births[START])
-    while row.minutes < case.minutes and time.monotonic() < deadline:
+    while row.minutes < case.minutes and (not row.minutes or time.monotonic() < deadline):
         row.minutes += 1
         run.tick(START + row.minutes)
         run.publish(START + row.minutes)
