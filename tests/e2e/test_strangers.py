@@ -174,6 +174,7 @@ def test_a_vendor_that_is_down_is_named_and_told_until_it_answers_again(local: L
     local.run("local", "tick", "3")
     [trouble] = local.json("local", "status")["troubles"]
     named = local.run("local", "status")
+    shown = local.run("show", "ml/job/p/m2")
     local.stranger.scripts |= {path: [Reply.json(id=path[-2:], status="failed")] for path in paths}
     ticked = local.run("local", "tick")
     posts = [json.loads(post.body) for post in local.stranger.wait_for("/hook", before + 3)]
@@ -188,6 +189,7 @@ def test_a_vendor_that_is_down_is_named_and_told_until_it_answers_again(local: L
         "back": None,
     }
     assert "HTTP 503 (told)" in named
+    assert "no answers since" in shown
     assert "ml: 1 due, 1 changed" in ticked
     assert local.json("local", "status")["troubles"] == []
     about_ml = [post["type"] for post in posts if post["data"]["connection"] == "ml"]

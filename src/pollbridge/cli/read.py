@@ -105,6 +105,7 @@ def show(key: str, raw: bool, as_json: bool) -> None:
         click.echo(snapshot_text(head.key, head.snapshot, head.labels))
     else:
         click.echo(aligned({"job": str(head.key), "state": "not seen yet: the first poll comes with the next tick"}))
+    ailment = deployment.connections.get(head.key.connection).health.of(head.key.scope)
     click.echo(
         aligned(
             {
@@ -112,6 +113,7 @@ def show(key: str, raw: bool, as_json: bool) -> None:
                 "changed": local_time(head.changed_at),
                 "watched": f"yes, every {head.slot.rung} min" if head.slot else "no",
                 "last poll": f"failed: {head.poll_error}" if head.poll_error else None,
+                "vendor": f"no answers since {local_time(ailment.since)}: {ailment.error}" if ailment else None,
             }
         )
     )

@@ -103,6 +103,11 @@ class Health(Fact):
     def __str__(self) -> str:
         return self.model_dump_json(exclude_defaults=True)
 
+    def of(self, scope: str) -> Ailment | None:
+        """What keeps the answers of that scope's jobs away, if anything does."""
+        ailments = (self.connection, self.scopes.get(scope))
+        return next((ailment for ailment in ailments if ailment and ailment.back is None), None)
+
     @property
     def down(self) -> bool:
         """Whether the connection was told to be unreachable, and no answer came since."""
