@@ -457,7 +457,7 @@ steps = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 24), st.intege
 
 @pytest.mark.promise(8)
 @pytest.mark.promise(9)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(steps=steps, page_size=st.integers(1, 30))
 def test_whatever_moves_in_the_list_a_whole_pass_has_seen_each_jobs_last_state(
     steps: list[tuple[str, int, int]], page_size: int
@@ -478,7 +478,7 @@ def test_whatever_moves_in_the_list_a_whole_pass_has_seen_each_jobs_last_state(
 
 
 @pytest.mark.promise(2)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(steps=steps, page_size=st.integers(1, 30))
 def test_whatever_moves_in_the_list_the_gap_that_is_told_is_never_smaller_than_the_true_one(
     steps: list[tuple[str, int, int]], page_size: int

@@ -692,7 +692,7 @@ conditions = st.lists(st.tuples(st.sampled_from(sorted(CONDITIONS)), st.integers
 
 @pytest.mark.promise(18)
 @pytest.mark.promise(19)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(conditions=conditions, budget=st.sampled_from([None, 5]), scopes=st.sampled_from([(), ("p",), ("p", "q")]))
 def test_what_is_told_to_be_in_trouble_is_told_to_be_back_and_each_is_told_once(
     conditions: list[tuple[str, int]], budget: int | None, scopes: tuple[str, ...]
@@ -715,7 +715,7 @@ def test_what_is_told_to_be_in_trouble_is_told_to_be_back_and_each_is_told_once(
 
 
 @pytest.mark.promise(19)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(weather=st.lists(st.sampled_from(["well", "down", "throttled"]), max_size=25))
 def test_an_outage_has_three_bad_ticks_behind_it_and_no_good_one_between(weather: list[str]) -> None:
     bench = well(3)

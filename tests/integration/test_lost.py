@@ -283,7 +283,7 @@ def test_a_job_that_is_registered_again_after_its_loss_is_looked_at_again() -> N
 
 
 @pytest.mark.promise(9)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(answers=st.lists(st.booleans(), min_size=5, max_size=60))
 def test_whatever_the_answers_a_loss_has_three_denials_in_a_row_behind_it(answers: list[bool]) -> None:
     bench = among_neighbours()

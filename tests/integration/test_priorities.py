@@ -128,7 +128,7 @@ def test_busy_jobs_starve_no_slow_one() -> None:
 
 
 @pytest.mark.promise(12)
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(budgets=st.lists(st.integers(1, 8), min_size=4, max_size=20), misses=st.lists(st.integers(0, 3), max_size=20))
 def test_after_every_round_each_due_job_has_had_its_turn(budgets: list[int], misses: list[int]) -> None:
     bench = in_world(fresh=timedelta(days=2))
