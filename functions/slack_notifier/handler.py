@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from pollbridge.notifying.slack import SlackNotifier
+from pollbridge.notifying.slack.notifier import SlackNotifier
 from pollbridge.notifying.worker import Worker
 
 

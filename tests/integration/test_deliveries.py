@@ -414,7 +414,9 @@ def test_two_destinations_keep_ledgers_of_their_own() -> None:
 
 def test_no_reason_is_too_long_or_empty_for_the_queue() -> None:
     for outcome in ("", "x" * 5000):
-        post = Post(Receiver(lambda _, outcome=outcome: (_ for _ in ()).throw(DeliveryError(outcome, permanent=True))))
+        post = Post(
+            Receiver(lambda _, outcome=outcome: (_ for _ in ()).throw(DeliveryError(outcome, Treatment.GIVE_UP)))
+        )
         post.deliver(message())
 
         assert 1 <= len(post.sqs.buried[0]["reason"]) <= 256

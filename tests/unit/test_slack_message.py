@@ -18,7 +18,7 @@ from pollbridge.model.change import Change, Reason, detect
 from pollbridge.model.event import Changes, Trouble, job_event
 from pollbridge.model.job import JobKey, Link, Progress, Snapshot, State
 from pollbridge.notifying.notice import Notice
-from pollbridge.notifying.slack import message
+from pollbridge.notifying.slack.message import message
 from tests.kit.events import event, notice, recovered, unreachable
 
 KEY = JobKey("mentionlab", "job", "p", "1")

@@ -28,12 +28,13 @@ UPDATED = "Job Updated"
 PROGRESSED = "Job Progressed"
 UNREACHABLE = "Vendor Unreachable"
 RECOVERED = "Vendor Recovered"
+DISABLED = "Destination Disabled"
 
 
 def event_id(subject: JobKey | str, incarnation: str, version: int) -> str:
     """The same on every replay; new when a deployment starts anew, because the incarnation is random.
 
-    The subject is a job's key, or a connection's name, which is no job key.
+    The subject is a job's key, `CONNECTION#<name>` or `DESTINATION#<name>`.
     """
     return str(uuid.uuid5(NAMESPACE, f"{subject}\n{incarnation}\n{version}"))
 
@@ -220,5 +221,38 @@ class VendorRecovered(VendorUnreachable):
         return RECOVERED
 
 
+class Cause(StrEnum):
+    """Why a destination is not delivered to any more."""
+
+    GONE = "gone"
+    """It said so itself: 410."""
+    REFUSED = "refused"
+    """Slack refuses for good: the channel, the token or the webhook is no longer valid."""
+    FAILING = "failing"
+    """Five days of nothing but failure."""
+
+
+class DestinationDisabled(Fact):
+    """Told once, to the other destinations, when one is not delivered to any more."""
+
+    schema_: Literal["1"] = Field("1", alias="schema")
+    id: str
+    version: int
+    destination: str
+    type: Literal["slack", "webhook"]
+    reason: Cause
+    error: str
+    since: str
+    """When the first of the attempts failed that have failed ever since."""
+    observed_at: str
+
+    @property
+    def detail_type(self) -> str:
+        return DISABLED
+
+    def json_text(self) -> str:
+        return self.model_dump_json(by_alias=True)
+
+
 ConnectionEvent = VendorUnreachable | VendorRecovered
-Event = JobEvent | ConnectionEvent
+Event = JobEvent | ConnectionEvent | DestinationDisabled

@@ -12,7 +12,7 @@ from typing import Any
 from pollbridge.history.ledger import Attempt, Claimed, Delivery, Ledger, Status
 from pollbridge.history.table import LostRace
 from pollbridge.model.instant import iso
-from pollbridge.notifying.notice import DeliveryError, Notice, Notifier
+from pollbridge.notifying.notice import DeliveryError, Notice, Notifier, Treatment
 from pollbridge.notifying.retries import ELSEWHERE, OLDEST, wait
 
 TOO_MANY_REQUESTS = 429
@@ -107,7 +107,11 @@ class Deliveries:
         return "delivered"
 
     def _failed(self, message: Mapping[str, Any], delivery: Delivery, attempt: Attempt, error: DeliveryError) -> str:
-        pause = None if error.permanent else wait(len(delivery.attempts) + 1, error.retry_after)
+        pause = (
+            None
+            if error.treatment in {Treatment.GIVE_UP, Treatment.DISABLE}
+            else wait(len(delivery.attempts) + 1, error.retry_after)
+        )
         if error.code == TOO_MANY_REQUESTS and pause:
             # Being told to come later exhausts nothing; the message's age bounds it.
             if not self._too_old(message):

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from pollbridge import __version__
-from pollbridge.notifying.notice import DeliveryError
+from pollbridge.notifying.notice import DeliveryError, Treatment
 
 DEADLINE = 10.0
 """Seconds for one POST, from connecting to the last byte we read."""
@@ -57,9 +57,9 @@ def post(http: httpx.Client, url: str, body: bytes, headers: Mapping[str, str], 
     except httpx.TimeoutException:
         raise DeliveryError("timed out", maybe_sent=True) from None
     except httpx.InvalidURL:
-        raise DeliveryError("the address is no URL", permanent=True) from None
+        raise DeliveryError("the address is no URL", Treatment.GIVE_UP) from None
     except httpx.UnsupportedProtocol:
-        raise DeliveryError("the address is neither http nor https", permanent=True) from None
+        raise DeliveryError("the address is neither http nor https", Treatment.GIVE_UP) from None
     except httpx.TransportError:
         raise DeliveryError("timed out" if watchdog.bit else "the connection broke", maybe_sent=True) from None
 

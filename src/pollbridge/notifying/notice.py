@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from enum import StrEnum
+from typing import Any, Literal, Protocol
 
 from pollbridge.history.connections import connection_pk
-from pollbridge.model.event import RECOVERED, UNREACHABLE
+from pollbridge.history.destinations import destination_pk
+from pollbridge.model.event import DISABLED, RECOVERED, UNREACHABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +43,22 @@ class Notice:
         return version
 
     @property
-    def about_vendor(self) -> bool:
-        """Whether it is about a connection; else it is about a job."""
-        return self.detail_type in (UNREACHABLE, RECOVERED)
+    def about(self) -> Literal["job", "vendor", "destination"]:
+        if self.detail_type in (UNREACHABLE, RECOVERED):
+            return "vendor"
+        return "destination" if self.detail_type == DISABLED else "job"
 
     @property
     def pk(self) -> str:
         """The partition in which the delivery is kept, beside the entry it tells. Raises ValueError."""
-        match self.detail:
-            case {"connection": str(name)} if name and self.about_vendor:
+        match self.about, self.detail:
+            case "vendor", {"connection": str(name)} if name:
                 return connection_pk(name)
-            case {"job": {"key": str(key)}} if key and not self.about_vendor:
+            case "destination", {"destination": str(name)} if name:
+                return destination_pk(name)
+            case "job", {"job": {"key": str(key)}} if key:
                 return f"JOB#{key}"
-        raise ValueError("the message is about neither a job nor a vendor")
+        raise ValueError("the message is about no job, vendor or destination")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +68,41 @@ class Receipt:
     code: int
 
 
+class Treatment(StrEnum):
+    """What a failed attempt leads to: docs/delivering.md has the table."""
+
+    RETRY = "retry"
+    """Tried again by the retry clock."""
+    LATER = "later"
+    """The receiver asks to be left alone for a while: no attempt, and none by other deliveries before that."""
+    GIVE_UP = "give up"
+    """This event will never be taken; others may."""
+    DISABLE = "disable"
+    """Nothing will be taken any more, until a person mends it."""
+
+
 class DeliveryError(Exception):
     """The receiver did not take it. The text is short and holds no address, no key and nothing of the answer."""
 
     def __init__(
         self,
         outcome: str,
+        treatment: Treatment = Treatment.RETRY,
         *,
-        permanent: bool = False,
         maybe_sent: bool = False,
         code: int | None = None,
         retry_after: timedelta | None = None,
+        response: str | None = None,
     ) -> None:
         super().__init__(outcome)
         self.outcome = outcome
-        self.permanent = permanent
-        """Trying again cannot help."""
+        self.treatment = treatment
         self.maybe_sent = maybe_sent
-        """The request went out and no answer came: the receiver may have taken it."""
+        """The request went out and no answer came: the receiver may have taken it, and can't tell a repetition."""
         self.code = code
         self.retry_after = retry_after
+        self.response = response
+        """The beginning of what the receiver answered, for the ledger alone."""
 
 
 class Notifier(Protocol):

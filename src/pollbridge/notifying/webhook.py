@@ -16,7 +16,7 @@ from pollbridge.config import Destination
 from pollbridge.model.event import webhook_type
 from pollbridge.model.job import clip
 from pollbridge.notifying.http import post
-from pollbridge.notifying.notice import DeliveryError, Notice, Receipt
+from pollbridge.notifying.notice import DeliveryError, Notice, Receipt, Treatment
 from pollbridge.secrets import UnusableSecret, WebhookSecret
 
 BODY_LIMIT = 20 * 1024
@@ -36,7 +36,7 @@ def body(notice: Notice) -> str:
         text = _compact({"type": kind, "timestamp": observed_at, "data": data})
         if len(text.encode()) <= BODY_LIMIT:
             return text
-    raise DeliveryError("the event is too large for a webhook", permanent=True)
+    raise DeliveryError("the event is too large for a webhook", Treatment.GIVE_UP)
 
 
 def _ever_thinner(detail: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -95,7 +95,7 @@ class WebhookNotifier:
             return Receipt(answer.status)
         raise DeliveryError(
             f"HTTP {answer.status}",
-            permanent=answer.status == GONE,
+            Treatment.DISABLE if answer.status == GONE else Treatment.RETRY,
             code=answer.status,
             retry_after=answer.retry_after,
         )

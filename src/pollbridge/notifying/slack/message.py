@@ -1,4 +1,4 @@
-"""Slack, through an incoming webhook: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks.
+"""What Slack shows, made of Block Kit: https://docs.slack.dev/block-kit.
 
 Vendors' words stand only where Slack formats nothing, and without the characters that would hide or reorder
 what stands around them. What Slack does format is ours to the last character.
@@ -6,23 +6,15 @@ what stands around them. What Slack does format is ours to the last character.
 
 from __future__ import annotations
 
-import json
 import unicodedata
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-import httpx
-
-from pollbridge import secrets
-from pollbridge.config import Destination
 from pollbridge.model.change import Reason
 from pollbridge.model.event import RECOVERED, Trouble
 from pollbridge.model.job import Progress, State
-from pollbridge.notifying.http import post
-from pollbridge.notifying.notice import DeliveryError, Notice, Receipt
-from pollbridge.secrets import SlackSecret, UnusableSecret
+from pollbridge.notifying.notice import Notice
 
 HEADER_LIMIT = 150
 BUTTON_LIMIT = 75
@@ -37,9 +29,6 @@ OUTCOME_LIMIT = 48
 KEY_LIMIT = 200
 KEYS = 10
 """Characters and lines: ours, for what a person should take in at a glance. Whole texts are in the history."""
-
-PERMANENT = frozenset({400, 403, 404, 410})
-"""invalid_payload, action_prohibited, no_service or channel_not_found, channel_is_archived."""
 
 FACES = {
     State.PENDING: ("⚪", "is waiting"),
@@ -71,10 +60,34 @@ LOOKALIKES = str.maketrans("*_~`", "∗ˍ∼ˋ")
 
 
 def message(notice: Notice) -> dict[str, Any]:
-    """The message about a job or a vendor. Its `text` is for notifications."""
-    if not notice.about_vendor:
-        return _about_job(notice.detail)
-    return _recovered(notice.detail) if notice.detail_type == RECOVERED else _unreachable(notice.detail)
+    """The message about a job, a vendor or a destination. Its `text` is for notifications."""
+    match notice.about:
+        case "job":
+            return _about_job(notice.detail)
+        case "vendor":
+            return _recovered(notice.detail) if notice.detail_type == RECOVERED else _unreachable(notice.detail)
+    return _disabled(notice.detail)
+
+
+def card(notice: Notice) -> dict[str, Any]:
+    """A job's card, which is updated in place: how the job stands with this event. `text` and `blocks`."""
+    return message(notice)
+
+
+def reply(notice: Notice) -> dict[str, Any]:
+    """What a change adds to the thread below the job's card. `text`, and `blocks` where one line is not enough."""
+    return message(notice)
+
+
+def listing(notices: Sequence[Notice]) -> dict[str, Any]:
+    """One message about many changes of one connection, found in one sweep. `text` and `blocks`."""
+    return message(notices[0])
+
+
+def _disabled(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Who is told nothing any more, why, and what there is to do."""
+    name = _fit(_line(event["destination"]), NAME_LIMIT)
+    return _message(f"🔇 {name} is not delivered to any more", event["reason"], notes=[f"since {_since(event)}"])
 
 
 def _message(headline: str, gist: str, *blocks: dict[str, Any], notes: list[str]) -> dict[str, Any]:
@@ -317,34 +330,3 @@ def _plain(text: str) -> dict[str, Any]:
 
 def _mrkdwn(text: str) -> dict[str, Any]:
     return {"type": "mrkdwn", "text": text, "verbatim": True}
-
-
-@dataclass(frozen=True, slots=True)
-class SlackNotifier:
-    """Posts one message per event. `secret` is read afresh at every attempt."""
-
-    http: httpx.Client
-    secret: Callable[[], SlackSecret]
-    receiver_deduplicates: bool = False
-
-    @classmethod
-    def of(cls, _: Destination, held: Callable[[], Mapping[str, Any]], http: httpx.Client) -> SlackNotifier:
-        return cls(http, lambda: secrets.slack(held()))
-
-    def deliver(self, notice: Notice) -> Receipt:
-        try:
-            url = self.secret().webhook_url
-        except UnusableSecret as error:
-            raise DeliveryError(str(error)) from None
-        if url is None:
-            raise DeliveryError("the secret holds a bot token; only webhook_url is spoken so far")
-        body = json.dumps(message(notice), ensure_ascii=False).encode()
-        answer = post(self.http, url, body, {"Content-Type": "application/json; charset=utf-8"})
-        if answer.status == 200:
-            return Receipt(answer.status)
-        raise DeliveryError(
-            f"HTTP {answer.status}",
-            permanent=answer.status in PERMANENT,
-            code=answer.status,
-            retry_after=answer.retry_after,
-        )

@@ -1,0 +1,123 @@
+"""Destination heads: whether a destination is delivered to, since when it only fails, and how long it waits."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pollbridge.history.table import HEAD, Item, LostRace, Table, number, setting, text
+from pollbridge.model.event import Cause
+from pollbridge.model.instant import read_iso, sortable
+
+
+def destination_pk(destination: str) -> str:
+    return f"DESTINATION#{destination}"
+
+
+@dataclass(frozen=True, slots=True)
+class Disabled:
+    """Why nothing is delivered to a destination any more."""
+
+    since: datetime
+    reason: Cause
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationHead:
+    """A destination as it stands now."""
+
+    failing_since: datetime | None = None
+    """The first of the failed attempts after which none succeeded."""
+    waits_until: datetime | None = None
+    """The receiver asked to be left alone until then."""
+    disabled: Disabled | None = None
+    incarnation: str = field(default_factory=lambda: uuid.uuid4().hex)
+    version: int = 0
+    """Of the last of its events."""
+
+
+def destination_of(item: Item) -> DestinationHead:
+    failing, waits, disabled = (text(item, name) for name in ("failing_since", "waits_until", "disabled_since"))
+    incarnation = text(item, "incarnation")
+    return DestinationHead(
+        failing_since=read_iso(failing) if failing else None,
+        waits_until=read_iso(waits) if waits else None,
+        disabled=Disabled(read_iso(disabled), Cause(item["disabled_reason"]["S"]), item["disabled_error"]["S"])
+        if disabled
+        else None,
+        version=number(item, "version"),
+        **({"incarnation": incarnation} if incarnation else {}),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Destinations:
+    """The heads of the destinations. Every write is conditional: who comes late changes nothing."""
+
+    table: Table
+
+    def head(self, destination: str) -> DestinationHead:
+        return destination_of(self.table.get(destination_pk(destination), HEAD) or {})
+
+    def failed(self, destination: str, at: datetime) -> None:
+        """Remember the first of the failures in a row."""
+        self._unless_lost(destination, "attribute_not_exists(failing_since)", {"failing_since": {"S": sortable(at)}})
+
+    def succeeded(self, destination: str) -> None:
+        """Forget the failures: one success resets the clock."""
+        if self.head(destination).failing_since:
+            self._unless_lost(destination, "attribute_exists(failing_since)", {}, remove=("failing_since",))
+
+    def wait(self, destination: str, until: datetime) -> None:
+        """Leave the whole destination alone until then."""
+        later = {":until": {"S": sortable(until)}}
+        when = "attribute_not_exists(waits_until) OR waits_until < :until"
+        self._unless_lost(destination, when, {"waits_until": {"S": sortable(until)}}, values=later)
+
+    def disable(
+        self, destination: str, head: DestinationHead, disabled: Disabled, version: int, entry: Mapping[str, Any]
+    ) -> None:
+        """Deliver nothing more, and tell it: `entry` is the put of the history entry of that version.
+
+        Raises LostRace when it is disabled already, or has been delivered to since the head was read.
+        """
+        failing = head.failing_since
+        update = setting(
+            destination_pk(destination),
+            HEAD,
+            when="attribute_not_exists(disabled_since) AND "
+            + ("failing_since = :failing" if failing else "attribute_not_exists(failing_since)")
+            + (" AND version = :seen" if head.version else " AND attribute_not_exists(version)"),
+            set_={
+                "disabled_since": {"S": sortable(disabled.since)},
+                "disabled_reason": {"S": disabled.reason},
+                "disabled_error": {"S": disabled.error},
+                "incarnation": {"S": head.incarnation},
+                "version": {"N": str(version)},
+            },
+            values={
+                **({":failing": {"S": sortable(failing)}} if failing else {}),
+                **({":seen": {"N": str(head.version)}} if head.version else {}),
+            },
+        )
+        self.table.transact({"Update": update | {"TableName": self.table.name}}, entry)
+
+    def enable(self, destination: str) -> Disabled | None:
+        """Deliver again, with a clean record. Returns what had disabled it; None when nothing had."""
+        disabled = self.head(destination).disabled
+        told = ("disabled_since", "disabled_reason", "disabled_error", "failing_since", "waits_until")
+        self._unless_lost(destination, "attribute_exists(PK)", {}, remove=told)
+        return disabled
+
+    def _unless_lost(
+        self, destination: str, when: str, set_: Item, *, remove: tuple[str, ...] = (), values: Item | None = None
+    ) -> None:
+        update = setting(destination_pk(destination), HEAD, when=when, set_=set_, remove=remove, values=values or {})
+        try:
+            self.table.update(update)
+        except LostRace:
+            return

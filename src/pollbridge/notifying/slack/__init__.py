@@ -1,0 +1,1 @@
+"""Slack: what its messages say, and how they get there."""
