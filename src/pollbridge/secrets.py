@@ -23,18 +23,37 @@ class _Secret(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
+SLACK_API = "https://slack.com/api"
+"""Where Slack's methods are, but for GovSlack: `https://slack-gov.com/api`."""
+
+
 class SlackSecret(_Secret):
-    """An incoming webhook's address, or a bot's token and its channel."""
+    """An incoming webhook's address, or a bot's token, its channel and, where it isn't Slack's own, the API's address.
+
+    `api_url` ends without a slash.
+    """
 
     webhook_url: str | None = Field(None, pattern=r"^https?://\S+$")
-    bot_token: str | None = Field(None, min_length=1)
+    bot_token: str | None = Field(None, pattern=r"^[!-~]+$")
     channel: str | None = Field(None, min_length=1)
+    api_url: str = Field(SLACK_API, pattern=r"^https?://[^\s/?#][^\s?#]*$")
+
+    @field_validator("api_url")
+    @classmethod
+    def _bare(cls, value: str) -> str:
+        return value.rstrip("/")
 
     @model_validator(mode="after")
     def _one_way(self) -> SlackSecret:
         if bool(self.webhook_url) == bool(self.bot_token) or bool(self.bot_token) != bool(self.channel):
             raise ValueError("wants webhook_url, or bot_token with channel")
+        if self.webhook_url and "api_url" in self.model_fields_set:
+            raise ValueError("wants api_url with a bot_token only")
         return self
+
+    @property
+    def address(self) -> str:
+        return self.webhook_url or self.api_url
 
 
 class WebhookSecret(_Secret):
@@ -90,8 +109,8 @@ def check(owner: Connection | Destination, values: Any) -> None:
             wanted = ", ".join(owner.vendor.headers)
             raise UnusableSecret(f"holds no header; {owner.vendor.name} asks for {wanted}")
         return
-    found = slack(values).webhook_url if owner.type == "slack" else webhook(values).url
-    if found and found.startswith("http://") and not owner.allow_private:
+    found = slack(values).address if owner.type == "slack" else webhook(values).url
+    if found.startswith("http://") and not owner.allow_private:
         raise UnusableSecret("holds a plain http address: use https, or allow_private = true at the destination")
 
 

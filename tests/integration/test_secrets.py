@@ -18,6 +18,7 @@ from pollbridge.secrets import Secrets, UnusableSecret
 from tests.kit.faults import Fault, Faulty, throttle
 
 SIGNING = "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5"
+BOT = {"bot_token": "xoxb-1-canary", "channel": "C1"}
 WEBHOOK = {"url": "https://canary.example.com/hook", "signing_secret": SIGNING}
 
 
@@ -111,6 +112,15 @@ def test_what_fits_in_no_header_is_refused_unseen(values: dict[str, Any]) -> Non
         {"channel": "canary"},
         {"webhook_url": "https://canary", "bot_token": "canary", "channel": "c"},
         {"webhook_url": "https://canary", "url": "canary"},
+        {"webhook_url": "https://canary", "api_url": "https://canary"},
+        {"api_url": "https://canary"},
+        *({"bot_token": token, "channel": "c"} for token in ("canary é", "canary\n", "canary\r\nHost: evil", "")),
+        *(
+            BOT | {"api_url": url}
+            for url in ("", "canary", "ftp://canary", "https://", "https:///canary", "https://c?canary")
+        ),
+        BOT | {"api_url": "https://canary\n"},
+        BOT | {"api_url": None},
     ],
 )
 @pytest.mark.promise(45)
@@ -121,9 +131,23 @@ def test_a_slack_secret_goes_one_way_or_is_refused_unseen(values: dict[str, Any]
     assert "canary" not in str(error.value)
 
 
-@pytest.mark.parametrize("values", [{"webhook_url": "https://a/b"}, {"bot_token": "xoxb", "channel": "C1"}])
+@pytest.mark.parametrize(
+    "values", [{"webhook_url": "https://a/b"}, BOT, BOT | {"api_url": "https://slack-gov.com/api"}]
+)
 def test_a_slack_secret_is_an_address_or_a_bot(values: dict[str, str]) -> None:
-    assert secrets.slack(values).model_dump(exclude_none=True) == values
+    assert secrets.slack(values).model_dump(exclude_unset=True) == values
+
+
+@pytest.mark.parametrize(
+    ("more", "url"),
+    [
+        ({}, "https://slack.com/api"),
+        ({"api_url": "https://slack-gov.com/api"}, "https://slack-gov.com/api"),
+        ({"api_url": "https://slack-gov.com/api//"}, "https://slack-gov.com/api"),
+    ],
+)
+def test_a_bot_speaks_to_slack_unless_told_otherwise(more: dict[str, str], url: str) -> None:
+    assert secrets.slack(BOT | more).api_url == url
 
 
 @pytest.mark.parametrize(
@@ -163,6 +187,19 @@ def test_a_plain_address_is_for_those_who_allow_it(kind: Any, field: str) -> Non
     secrets.check(Destination(type=kind, secret="s", allow_private=True), values)
     with pytest.raises(UnusableSecret, match="plain http"):
         secrets.check(Destination(type=kind, secret="s"), values)
+
+
+def test_a_plain_api_of_slack_is_for_those_who_allow_it() -> None:
+    values = BOT | {"api_url": "http://127.0.0.1:1/slack-api/team"}
+
+    secrets.check(Destination(type="slack", secret="s", allow_private=True), values)
+    with pytest.raises(UnusableSecret, match="plain http"):
+        secrets.check(Destination(type="slack", secret="s"), values)
+
+
+@pytest.mark.parametrize("values", [BOT, {"webhook_url": "https://a/b"}])
+def test_what_is_encrypted_needs_no_leave(values: dict[str, str]) -> None:
+    secrets.check(Destination(type="slack", secret="s"), values)
 
 
 def test_a_vendors_secret_holds_a_header_at_least() -> None:

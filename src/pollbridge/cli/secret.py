@@ -28,6 +28,7 @@ def set_(name: str, as_json: bool) -> None:
     \b
     For a connection, the request headers:  {"x-api-key": "…"}
     For Slack:                              {"webhook_url": "https://…"}
+    For Slack, with one card per job:       {"bot_token": "xoxb-…", "channel": "C…"}
     For a webhook:                          {"url": "https://…", "signing_secret": "whsec_…"}
     """
     owners = find().configuration.secrets
