@@ -16,6 +16,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from pollbridge.local import inbox
+from pollbridge.local.slack import objection, pings
 from pollbridge.local.verifier import SCRIPT
 from pollbridge.notifying.notice import Notice
 from pollbridge.notifying.webhook import WebhookNotifier
@@ -186,15 +187,22 @@ def test_slack_answers_ok(receivers: Receivers) -> None:
 @pytest.mark.parametrize(
     "blocks",
     [
-        [section("x" * 3000)] * 50,
+        [],
+        [section("x")] * 50,
+        [section("x" * 3000)] * 4,
+        [section("x" * 3000)] * 4 + [section("x" * 729)],
         [header("x" * 150), {"type": "divider"}],
         [actions(button("x" * 75, "https://" + "x" * 2992))],
+        [actions(*[button()] * 25)],
+        [actions({**button(), "action_id": "x" * 255, "value": "x" * 2000, "style": "danger"})],
         [section("x", accessory=button(), fields=[{"type": "mrkdwn", "text": "x"}] * 10)],
-        [{"type": "context", "elements": [{"type": "plain_text", "text": "x"}]}],
+        [{"type": "section", "fields": [{"type": "plain_text", "text": "x" * 2000, "emoji": False}]}],
+        [{"type": "context", "elements": [{"type": "plain_text", "text": "x"}] * 10}],
+        [{"type": "divider", "block_id": "a"}, {"type": "divider", "block_id": "b" * 255}],
     ],
 )
-def test_slack_takes_blocks_up_to_their_limits(receivers: Receivers, blocks: object) -> None:
-    assert receivers.slack({"text": "x", "blocks": blocks}) == (200, "ok")
+def test_slack_takes_blocks_up_to_their_limits(blocks: object) -> None:
+    assert objection(json.loads(json.dumps({"text": "x", "blocks": blocks}))) is None
 
 
 @pytest.mark.parametrize(
@@ -210,12 +218,110 @@ def test_slack_takes_blocks_up_to_their_limits(receivers: Receivers, blocks: obj
         [actions(button(url="https://" + "x" * 2993))],
         [section("x", accessory=button("x" * 76))],
         [section("x", fields=[{"type": "mrkdwn", "text": "x"}] * 11)],
+        [section("x", fields=[])],
+        [section("x", fields=[{"type": "mrkdwn", "text": "x" * 2001}])],
+        [{"type": "section", "text": {"type": "mrkdwn", "text": "x", "emoji": False}}],
+        [{"type": "section", "text": {"type": "plain_text", "text": "x", "verbatim": True}}],
+        [section("x", colour="red")],
+        [actions()],
+        [actions(*[button()] * 26)],
+        [actions({**button(), "style": "dangerous"})],
+        [actions({**button(), "action_id": "a"}, {**button(), "action_id": "a"})],
+        [{"type": "context", "elements": [{"type": "plain_text", "text": "x"}] * 11}],
+        [{"type": "context", "elements": []}],
+        [{"type": "divider", "block_id": "a"}] * 2,
+        [{"type": "divider", "block_id": "b" * 256}],
         [{"type": "unheard-of"}],
-        "no list",
     ],
 )
-def test_slack_refuses_blocks_past_their_limits(receivers: Receivers, blocks: object) -> None:
-    assert receivers.slack({"text": "x", "blocks": blocks}) == (400, "invalid_blocks")
+def test_slack_refuses_blocks_past_their_limits(blocks: object) -> None:
+    assert objection(json.loads(json.dumps({"text": "x", "blocks": blocks}))) == "invalid_blocks"
+
+
+@pytest.mark.parametrize(
+    ("blocks", "word"),
+    [
+        ("no list", "invalid_blocks_format"),
+        ({"type": "divider"}, "invalid_blocks_format"),
+        (["divider"], "invalid_blocks_format"),
+        ([{"type": "unheard-of"}], "invalid_blocks"),
+        ([section("x" * 3000)] * 4 + [section("x" * 730)], "msg_blocks_too_long"),
+    ],
+)
+def test_slack_refuses_what_is_no_blocks_or_too_much(receivers: Receivers, blocks: object, word: str) -> None:
+    assert receivers.slack({"text": "x", "blocks": blocks}) == (400, word)
+    assert receivers.messages()[0]["reason"] == word
+
+
+@pytest.mark.parametrize(
+    ("payload", "answer"),
+    [
+        ({"text": "x" * 40_000, "unfurl_links": False, "unfurl_media": False}, (200, "ok")),
+        ({"text": "x" * 40_001}, (400, "msg_too_long")),
+        ({"text": "x", "unfurl_links": "no"}, (400, "invalid_arguments")),
+        ({"text": 1, "blocks": [section("x")]}, (400, "invalid_arguments")),
+        ({"text": "x", "parse": "everything"}, (400, "invalid_arguments")),
+    ],
+)
+def test_slack_has_a_say_in_what_stands_beside_the_blocks(
+    receivers: Receivers, payload: object, answer: tuple[int, str]
+) -> None:
+    assert receivers.slack(payload) == answer
+
+
+@pytest.mark.parametrize(
+    ("payload", "pinged"),
+    [
+        (
+            {"text": "<!channel> <@U1> <!subteam^S1|@team> <!here>"},
+            ["<!channel>", "<@U1>", "<!subteam^S1|@team>", "<!here>"],
+        ),
+        ({"text": "&lt;!channel&gt; <https://a.b|@x> <#C1> <!date^1^{date}|then>"}, []),
+        ({"text": "x", "blocks": [section("<!everyone>"), section("<!everyone>")]}, ["<!everyone>"]),
+        ({"text": "x", "blocks": [section("x", fields=[{"type": "mrkdwn", "text": "<@W1>"}])]}, ["<@W1>"]),
+        ({"text": "x", "blocks": [{"type": "context", "elements": [{"type": "mrkdwn", "text": "<@W1>"}]}]}, ["<@W1>"]),
+        ({"text": "x", "blocks": [header("<!channel>"), actions(button("<!channel>"))]}, []),
+        ({"text": "@channel"}, []),
+        ({"text": "@channel me@here.org", "link_names": True}, ["@channel"]),
+        ({"text": "@channel", "parse": "full"}, ["@channel"]),
+        ({"text": "@channel", "ts": "1717850000.000100"}, ["@channel"]),
+        ({"text": "@channel", "ts": "1717850000.000100", "parse": "none"}, []),
+        ({"text": "x", "blocks": [section("@here")]}, ["@here"]),
+        (
+            {
+                "text": "x",
+                "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "@here", "verbatim": True}}],
+            },
+            [],
+        ),
+        ({}, []),
+    ],
+)
+def test_who_would_be_pinged_can_be_told(payload: dict[str, object], pinged: list[str]) -> None:
+    assert pings(payload) == pinged
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "word"),
+    [
+        ({"error": "invalid_payload"}, 400, "invalid_payload"),
+        ({"error": "action_prohibited"}, 403, "action_prohibited"),
+        ({"error": "no_service"}, 404, "no_service"),
+        ({"error": "channel_not_found"}, 404, "channel_not_found"),
+        ({"error": "channel_is_archived"}, 410, "channel_is_archived"),
+        ({"error": "rate_limited", "retry_after": 30}, 429, "rate_limited"),
+        ({"error": "rollup_error"}, 500, "rollup_error"),
+        ({"error": "no_active_hooks", "status": 404}, 404, "no_active_hooks"),
+        ({"status": 404}, 404, "Not Found"),
+    ],
+)
+def test_slack_says_what_it_refuses_for(receivers: Receivers, fault: dict[str, object], status: int, word: str) -> None:
+    receivers.faults("slack/docs-team", fault)
+
+    refused = receivers.post("/slack/docs-team", json={"text": "x"})
+    assert (refused.status_code, refused.text) == (status, word)
+    assert refused.headers.get("Retry-After") == (str(fault["retry_after"]) if "retry_after" in fault else None)
+    assert receivers.slack({"text": "x"}) == (200, "ok")
 
 
 @pytest.mark.parametrize(
@@ -283,6 +389,11 @@ def test_a_mistaken_secret_is_one_line_that_does_not_show_it(receivers: Receiver
 @pytest.mark.parametrize(("path", "status"), [("faults/slack/docs-team", 400), ("faults/mail/docs-team", 404)])
 def test_a_mistaken_fault_is_refused(receivers: Receivers, path: str, status: int) -> None:
     assert receivers.put(f"/_control/{path}", json={"steps": [{"stauts": 500}]}).status_code == status
+
+
+@pytest.mark.parametrize("fault", [{}, {"error": ""}, {"error": "no service"}, {"error": "x" * 101}, {"error": None}])
+def test_a_fault_that_would_say_nothing_is_refused(receivers: Receivers, fault: object) -> None:
+    assert receivers.put("/_control/faults/slack/docs-team", json={"steps": [fault]}).status_code == 400
 
 
 @pytest.mark.parametrize("after", ["-1", "x", "1.0"])
