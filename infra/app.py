@@ -2,7 +2,8 @@
 
 Context, each given with `-c name=value`:
 `config` is the configuration file (default `pollbridge.toml`); `target` is `aws` (default) or `local`, the
-emulator on this machine; `schedules` is `on` (default) or `off`. The stack's name is POLLBRIDGE_STACK's value.
+emulator on this machine; `schedules` is `on` (default) or `off`; `hurry`, in the emulator only, is how many times as
+fast the retry clock runs (default 1). The stack's name is POLLBRIDGE_STACK's value.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def build(app: App) -> Pollbridge:
         architecture=_host_architecture() if local else lambda_.Architecture.ARM_64,
         scheduled=scheduled,
         emulated=local,
+        hurry=str(app.node.try_get_context("hurry") or 1) if local else "1",
         # The emulator refuses the roles that a bootstrap makes for publishing.
         synthesizer=CliCredentialsStackSynthesizer() if local else None,
     )

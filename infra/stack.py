@@ -36,6 +36,7 @@ class Pollbridge(Stack):
         architecture: lambda_.Architecture,
         scheduled: bool = True,
         emulated: bool = False,
+        hurry: str = "1",
         synthesizer: IStackSynthesizer | None = None,
     ) -> None:
         super().__init__(
@@ -74,7 +75,15 @@ class Pollbridge(Stack):
         publisher = Publisher(self, "Publishing", workshop=workshop, history=history, bus=bus)
         notifying = Construct(self, "Notifying")
         notifiers = {
-            name: Notifier(notifying, name, workshop=workshop, destination=destination, history=history, bus=bus)
+            name: Notifier(
+                notifying,
+                name,
+                workshop=workshop,
+                destination=destination,
+                history=history,
+                bus=bus,
+                hurry=hurry,
+            )
             for name, destination in configuration.destinations.items()
         }
         registrar = Registrar(self, "Registering", workshop=workshop, history=history, bus=bus)

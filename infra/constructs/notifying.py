@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,11 +14,8 @@ from infra.constructs.functions import Function, Workshop
 from infra.constructs.history import History
 from infra.constructs.publishing import Bus
 from infra.constructs.queues import WorkQueue
-from pollbridge.config import Destination, InvalidConfig
+from pollbridge.config import Destination
 from pollbridge.routing import pattern
-
-LONGEST_PATTERN = 2048
-"""Characters: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html"""
 
 
 class Route(Construct):
@@ -79,6 +75,7 @@ class Notifier(Construct):
         destination: Destination,
         history: History,
         bus: Bus,
+        hurry: str,
     ) -> None:
         super().__init__(scope, name)
         self.queue = WorkQueue(
@@ -94,7 +91,7 @@ class Notifier(Construct):
             self,
             "Route",
             bus=bus,
-            pattern=_checked(name, pattern(destination.match)),
+            pattern=pattern(destination.match, name),
             to=self.queue,
             on=destination.enabled,
         )
@@ -110,21 +107,14 @@ class Notifier(Construct):
                 "TABLE": history.name,
                 "QUEUE_URL": self.queue.url,
                 "DEAD_LETTER_QUEUE_URL": self.queue.failures.queue.queue_url,
+                "RETRIES_HURRY": hurry,
             },
         )
         history.grant_recording(function)
+        if destination.type == "slack":
+            history.grant_querying(function, "timeline")
         function.may_read_secrets(destination.secret)
         self.queue.feed(function, batch=5)
         self.queue.failures.take_failures_of(function)
         function.is_only_fed()
         self.function_name = function.name
-
-
-def _checked(destination: str, pattern: Mapping[str, Any]) -> Mapping[str, Any]:
-    length = len(json.dumps(pattern, separators=(",", ":")))
-    if length > LONGEST_PATTERN:
-        raise InvalidConfig(
-            f"destinations.{destination}.match: makes a pattern of {length} characters; "
-            f"EventBridge takes {LONGEST_PATTERN}"
-        )
-    return pattern

@@ -62,6 +62,8 @@ class WorkQueue(Construct):
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=workshop.tls,
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.failures.queue, max_receive_count=receives),
+            # Taking a destination out of the configuration must not take its undelivered messages along.
+            removal_policy=RemovalPolicy.RETAIN,
         )
         _close(self.queue)
 

@@ -49,8 +49,12 @@ class EventBus:
 def records(table: Table) -> list[dict[str, Any]]:
     """The stream so far: each history entry as it was inserted, with the mark that it may have lost since."""
     pages = table.client.scan(TableName=table.name)["Items"]
-    entries = sorted((item for item in pages if item["SK"]["S"].startswith("V#")), key=lambda item: item["moment"]["S"])
+    entries = sorted((item for item in pages if item["SK"]["S"].startswith("V#")), key=_order)
     return [record(item | {"unpublished": UNPUBLISHED}, number) for number, item in enumerate(entries, start=1)]
+
+
+def _order(item: dict[str, Any]) -> tuple[str, str, str]:
+    return item["recorded_at"]["S"], item["PK"]["S"], item["SK"]["S"]
 
 
 def record(item: dict[str, Any], number: int) -> dict[str, Any]:

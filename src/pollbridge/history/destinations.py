@@ -32,6 +32,8 @@ class DestinationHead:
 
     failing_since: datetime | None = None
     """The first of the failed attempts after which none succeeded."""
+    failed_at: datetime | None = None
+    """The last one."""
     waits_until: datetime | None = None
     """The receiver asked to be left alone until then."""
     disabled: Disabled | None = None
@@ -41,17 +43,20 @@ class DestinationHead:
 
 
 def destination_of(item: Item) -> DestinationHead:
-    failing, waits, disabled = (text(item, name) for name in ("failing_since", "waits_until", "disabled_since"))
-    incarnation = text(item, "incarnation")
+    since = _moment(item, "disabled_since")
     return DestinationHead(
-        failing_since=read_iso(failing) if failing else None,
-        waits_until=read_iso(waits) if waits else None,
-        disabled=Disabled(read_iso(disabled), Cause(item["disabled_reason"]["S"]), item["disabled_error"]["S"])
-        if disabled
-        else None,
+        failing_since=_moment(item, "failing_since"),
+        failed_at=_moment(item, "failed_at"),
+        waits_until=_moment(item, "waits_until"),
+        disabled=Disabled(since, Cause(item["disabled_reason"]["S"]), item["disabled_error"]["S"]) if since else None,
+        incarnation=text(item, "incarnation") or uuid.uuid4().hex,
         version=number(item, "version"),
-        **({"incarnation": incarnation} if incarnation else {}),
     )
+
+
+def _moment(item: Item, name: str) -> datetime | None:
+    told = text(item, name)
+    return read_iso(told) if told else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +68,21 @@ class Destinations:
     def head(self, destination: str) -> DestinationHead:
         return destination_of(self.table.get(destination_pk(destination), HEAD) or {})
 
-    def failed(self, destination: str, at: datetime) -> None:
-        """Remember the first of the failures in a row."""
-        self._unless_lost(destination, "attribute_not_exists(failing_since)", {"failing_since": {"S": sortable(at)}})
+    def failed(self, destination: str, head: DestinationHead, at: datetime, since: datetime) -> None:
+        """Remember a failure, and the first of those in a row; dropped if another came first."""
+        before = head.failing_since
+        when = "attribute_not_exists(failing_since)" + (" OR failing_since = :before" if before else "")
+        self._unless_lost(
+            destination,
+            when,
+            {"failing_since": {"S": sortable(since)}, "failed_at": {"S": sortable(at)}},
+            values={":before": {"S": sortable(before)}} if before else {},
+        )
 
     def succeeded(self, destination: str) -> None:
         """Forget the failures: one success resets the clock."""
         if self.head(destination).failing_since:
-            self._unless_lost(destination, "attribute_exists(failing_since)", {}, remove=("failing_since",))
+            self._unless_lost(destination, "attribute_exists(failing_since)", {}, remove=("failing_since", "failed_at"))
 
     def wait(self, destination: str, until: datetime) -> None:
         """Leave the whole destination alone until then."""
@@ -83,15 +95,22 @@ class Destinations:
     ) -> None:
         """Deliver nothing more, and tell it: `entry` is the put of the history entry of that version.
 
-        Raises LostRace when it is disabled already, or has been delivered to since the head was read.
+        Raises LostRace when it is disabled already, or when failures disable what has been delivered to since.
         """
-        failing = head.failing_since
+        conditions = ["attribute_not_exists(disabled_since)"]
+        values: Item = {}
+        if head.version:
+            conditions.append("version = :seen")
+            values[":seen"] = {"N": str(head.version)}
+        else:
+            conditions.append("attribute_not_exists(version)")
+        if disabled.reason is Cause.FAILING and head.failing_since:
+            conditions.append("failing_since = :failing")
+            values[":failing"] = {"S": sortable(head.failing_since)}
         update = setting(
             destination_pk(destination),
             HEAD,
-            when="attribute_not_exists(disabled_since) AND "
-            + ("failing_since = :failing" if failing else "attribute_not_exists(failing_since)")
-            + (" AND version = :seen" if head.version else " AND attribute_not_exists(version)"),
+            when=" AND ".join(conditions),
             set_={
                 "disabled_since": {"S": sortable(disabled.since)},
                 "disabled_reason": {"S": disabled.reason},
@@ -99,17 +118,14 @@ class Destinations:
                 "incarnation": {"S": head.incarnation},
                 "version": {"N": str(version)},
             },
-            values={
-                **({":failing": {"S": sortable(failing)}} if failing else {}),
-                **({":seen": {"N": str(head.version)}} if head.version else {}),
-            },
+            values=values,
         )
         self.table.transact({"Update": update | {"TableName": self.table.name}}, entry)
 
     def enable(self, destination: str) -> Disabled | None:
         """Deliver again, with a clean record. Returns what had disabled it; None when nothing had."""
         disabled = self.head(destination).disabled
-        told = ("disabled_since", "disabled_reason", "disabled_error", "failing_since", "waits_until")
+        told = ("disabled_since", "disabled_reason", "disabled_error", "failing_since", "failed_at", "waits_until")
         self._unless_lost(destination, "attribute_exists(PK)", {}, remove=told)
         return disabled
 

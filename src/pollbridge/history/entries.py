@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pollbridge.history.connections import connection_pk
+from pollbridge.history.destinations import destination_pk
 from pollbridge.history.heads import LOST_AFTER, DueRow, Head, by_state, job_pk, labels_value, unborn
 from pollbridge.history.table import HEAD, Item, Table, key, number, setting, text
 from pollbridge.model.cadence import Slot
@@ -206,7 +207,10 @@ class Entries:
         return setting(job_pk(head.key), HEAD, when=when, set_=set_, remove=sorted(remove), values=values or {})
 
     def entry(self, pk: str, subject: str, event: Event, recorded_at: datetime, *, told: bool = True) -> Item:
-        """The history entry of an event, to be put where there is none of that version yet."""
+        """The history entry of an event, to be put where there is none of that version yet.
+
+        A silent one is in the history of its job only: nobody was told, and nobody is when others are told again.
+        """
         observed_at = sortable(read_iso(event.observed_at))
         return key(pk, version_sk(event.version)) | {
             "version": {"N": str(event.version)},
@@ -214,11 +218,17 @@ class Entries:
             "detail_type": {"S": event.detail_type},
             "event": {"S": event.json_text()},
             "observed_at": {"S": event.observed_at},
-            "day": {"S": event.observed_at[:10]},
-            "moment": {"S": f"{observed_at}#{subject}"},
             "recorded_at": {"S": sortable(recorded_at)},
             "expires_at": expiry(recorded_at, self.retain),
-            **({"unpublished": UNPUBLISHED} if told else {}),
+            **(
+                {
+                    "day": {"S": event.observed_at[:10]},
+                    "moment": {"S": f"{observed_at}#{subject}"},
+                    "unpublished": UNPUBLISHED,
+                }
+                if told
+                else {}
+            ),
         }
 
     def put(self, entry: Item) -> dict[str, Any]:
@@ -244,6 +254,10 @@ class Entries:
     def of_connection(self, connection: str) -> Iterator[Entry]:
         """Every entry of a connection, oldest first: its outages and recoveries."""
         return self._of(connection_pk(connection))
+
+    def of_destination(self, destination: str) -> Iterator[Entry]:
+        """Every entry of a destination, oldest first: when it was disabled."""
+        return self._of(destination_pk(destination))
 
     def _of(self, pk: str) -> Iterator[Entry]:
         values = {":pk": {"S": pk}, ":v": {"S": "V#"}}

@@ -5,20 +5,26 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pollbridge.history.ledger import Attempt, Claimed, Delivery, Ledger, Status
+from pollbridge.history.destinations import DestinationHead
+from pollbridge.history.ledger import Attempt, Claimed, Delivery, Ledger, NotDue, Status
 from pollbridge.history.table import LostRace
 from pollbridge.model.instant import iso
-from pollbridge.notifying.notice import DeliveryError, Notice, Notifier, Treatment
-from pollbridge.notifying.retries import ELSEWHERE, OLDEST, wait
+from pollbridge.notifying.notice import DeliveryError, Notice, Notifier, NotYet, Treatment
+from pollbridge.notifying.retries import ELSEWHERE, LONGEST, OLDEST, RetryClock
+from pollbridge.notifying.standing import Standing
 
-TOO_MANY_REQUESTS = 429
-
-NO_TIME = 15.0
+NO_TIME = 20.0
 """Seconds: with less than this left of the invocation no attempt is begun."""
+
+RESPONSE_KEPT = 2048
+"""Characters of a receiver's answer that the ledger keeps."""
+
+SOON = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +61,22 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Parcel:
+    """An event that goes out now, and its delivery, which is claimed."""
+
+    notice: Notice
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True)
 class Deliveries:
     """Delivers a queue's messages at least once; the ledger makes a redelivered message a no-op."""
 
     queue: Queue
     ledger: Ledger
+    standing: Standing
     notifier: Notifier
+    clock: RetryClock = field(default_factory=RetryClock)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def deliver(self, messages: Sequence[Mapping[str, Any]], time_left: Callable[[], float]) -> Result:
@@ -68,7 +84,7 @@ class Deliveries:
         result = Result()
         for message in messages:
             try:
-                way = self._one(message) if time_left() > NO_TIME else self._put_off(message, timedelta(seconds=1))
+                way = self._one(message) if time_left() > NO_TIME else self._put_off(message, SOON)
             except LostRace:
                 way = "already_done"
             except Exception as error:  # noqa: BLE001 - one message never harms the others
@@ -86,64 +102,127 @@ class Deliveries:
         except ValueError as error:
             self.queue.bury(message, str(error))
             return "unreadable"
-        try:
-            delivery = self.ledger.claim(notice.pk, notice.event_id, notice.version, self.now())
-        except Claimed:
-            return self._later(message, ELSEWHERE)
-        if delivery.status.finished:
-            return "already_done"
-        return self._attempt(message, notice, delivery)
+        return self._told(message, notice)
 
-    def _attempt(self, message: Mapping[str, Any], notice: Notice, delivery: Delivery) -> str:
+    def _told(self, message: Mapping[str, Any], notice: Notice) -> str:
+        head, now = self.standing.head(), self.now()
+        try:
+            if head.disabled:
+                self.ledger.close(notice.pk, notice.event_id, notice.version, Status.DISABLED, now)
+                return "disabled"
+            if head.waits_until and head.waits_until > now:
+                raise NotYet(head.waits_until - now)
+            parcels = self._claimed(notice, self.notifier.gather(notice, self._age(message)), now)
+        except NotYet as soon:
+            return self._later(message, notice, soon.pause)
+        except Claimed:
+            return self._later(message, notice, ELSEWHERE)
+        except NotDue as early:
+            return self._put_off(message, early.until - now)
+        return self._attempt(message, parcels, head) if parcels else "already_done"
+
+    def _claimed(self, notice: Notice, together: Sequence[Notice], now: datetime) -> list[Parcel]:
+        """Those of the notices that are not delivered yet, claimed, this one first; nothing if it is delivered."""
+        parcels: list[Parcel] = []
+        for each in together:
+            try:
+                delivery = self.ledger.claim(each.pk, each.event_id, each.version, now)
+            except (Claimed, NotDue):
+                # Whoever holds the first of them tells them all.
+                if each == notice or not parcels:
+                    self._release(parcels)
+                    raise
+                continue
+            if not delivery.status.finished:
+                parcels.append(Parcel(each, delivery))
+            elif each == notice:
+                self._release(parcels)
+                return []
+        return sorted(parcels, key=lambda parcel: parcel.notice != notice)
+
+    def _attempt(self, message: Mapping[str, Any], parcels: list[Parcel], head: DestinationHead) -> str:
         at, started = self.now(), time.monotonic()
         try:
-            receipt = self.notifier.deliver(notice)
+            receipt = self.notifier.deliver([parcel.notice for parcel in parcels])
+        except NotYet as soon:
+            self._release(parcels)
+            return self._later(message, parcels[0].notice, soon.pause)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is an attempt
             # A message that can't even be made counts as an attempt, or it would come back a thousand times.
             broke = DeliveryError(f"the notifier broke: {type(error).__name__}")
             failure = error if isinstance(error, DeliveryError) else broke
-            return self._failed(message, delivery, _attempt(at, started, failure.outcome, failure.code), failure)
-        self.ledger.finish(delivery, Status.DELIVERED, _attempt(at, started, "delivered", receipt.code), None)
+            attempt = _attempt(at, started, failure.outcome, failure.code, failure.response)
+            return self._failed(message, parcels, attempt, failure, head)
+        attempt = _attempt(at, started, "delivered", receipt.code)
+        self._finish(parcels, Status.DELIVERED, attempt)
+        self.standing.succeeded()
         return "delivered"
 
-    def _failed(self, message: Mapping[str, Any], delivery: Delivery, attempt: Attempt, error: DeliveryError) -> str:
-        pause = (
-            None
-            if error.treatment in {Treatment.GIVE_UP, Treatment.DISABLE}
-            else wait(len(delivery.attempts) + 1, error.retry_after)
-        )
-        if error.code == TOO_MANY_REQUESTS and pause:
-            # Being told to come later exhausts nothing; the message's age bounds it.
-            if not self._too_old(message):
-                self.ledger.finish(delivery, Status.PENDING, None, self.now() + pause)
-                return self._put_off(message, pause)
-            pause = None
+    def _failed(
+        self,
+        message: Mapping[str, Any],
+        parcels: list[Parcel],
+        attempt: Attempt,
+        error: DeliveryError,
+        head: DestinationHead,
+    ) -> str:
+        if error.treatment is not Treatment.LATER:
+            self.standing.failed(head, self.now(), error)
         if error.maybe_sent and not self.notifier.receiver_deduplicates:
-            self.ledger.finish(delivery, Status.MAYBE_SENT, attempt, None)
+            self._finish(parcels, Status.MAYBE_SENT, attempt)
             return "maybe_sent"
+        [parcel, *others] = parcels
+        pause = self._pause(message, parcel.delivery, error)
         if pause is None:
+            self._release(others)
             self.queue.bury(message, error.outcome)
-            self.ledger.finish(delivery, Status.FAILED, attempt, None)
+            self.ledger.finish(parcel.delivery, Status.FAILED, attempt, None)
             return "failed"
-        self.ledger.finish(delivery, Status.PENDING, attempt, self.now() + pause)
-        self.queue.put_off(message, pause)
-        return "retried"
+        counts, until = error.treatment is Treatment.RETRY, self.now() + pause
+        if error.wait:
+            self.standing.told_to_wait(until)
+        # The others have messages of their own, which count their attempts.
+        self._release(others, until)
+        self.ledger.finish(parcel.delivery, Status.PENDING, attempt if counts else None, until)
+        self._put_off(message, pause)
+        return "retried" if counts else "put_off"
 
-    def _later(self, message: Mapping[str, Any], pause: timedelta) -> str:
-        if self._too_old(message):
-            self.queue.bury(message, "put off for too long")
-            return "failed"
-        return self._put_off(message, pause)
+    def _pause(self, message: Mapping[str, Any], delivery: Delivery, error: DeliveryError) -> timedelta | None:
+        """How long until the next attempt; None when there is none."""
+        if error.treatment is Treatment.LATER and self._age(message) <= OLDEST:
+            # Being told to come later exhausts nothing.
+            return error.wait or self.clock.wait(delivery.tries + 1, error.retry_after) or SOON
+        return self.clock.wait(delivery.tries + 1, error.retry_after) if error.treatment is Treatment.RETRY else None
 
-    def _too_old(self, message: Mapping[str, Any]) -> bool:
+    def _finish(self, parcels: Sequence[Parcel], status: Status, attempt: Attempt) -> None:
+        for parcel in parcels[1:]:
+            with suppress(LostRace):
+                self.ledger.finish(parcel.delivery, status, attempt, None)
+        self.ledger.finish(parcels[0].delivery, status, attempt, None)
+
+    def _release(self, parcels: Sequence[Parcel], until: datetime | None = None) -> None:
+        for parcel in parcels:
+            with suppress(LostRace):
+                self.ledger.finish(parcel.delivery, Status.PENDING, None, until)
+
+    def _later(self, message: Mapping[str, Any], notice: Notice, pause: timedelta) -> str:
+        if self._age(message) <= OLDEST:
+            return self._put_off(message, pause)
+        self.queue.bury(message, "put off for too long")
+        with suppress(Claimed):
+            self.ledger.close(notice.pk, notice.event_id, notice.version, Status.FAILED, self.now())
+        return "failed"
+
+    def _age(self, message: Mapping[str, Any]) -> timedelta:
         sent_at = int(message["attributes"]["SentTimestamp"]) / 1000
-        return self.now().timestamp() - sent_at > OLDEST.total_seconds()
+        return self.now() - datetime.fromtimestamp(sent_at, UTC)
 
     def _put_off(self, message: Mapping[str, Any], pause: timedelta) -> str:
-        self.queue.put_off(message, pause)
+        self.queue.put_off(message, min(max(pause, SOON), LONGEST))
         return "put_off"
 
 
-def _attempt(at: datetime, started: float, outcome: str, code: int | None) -> Attempt:
+def _attempt(at: datetime, started: float, outcome: str, code: int | None, response: str | None = None) -> Attempt:
     latency = int((time.monotonic() - started) * 1000)
-    return Attempt(at=iso(at), outcome=outcome, code=code, latency_ms=latency)
+    kept = response[:RESPONSE_KEPT] if response else None
+    return Attempt(at=iso(at), outcome=outcome, code=code, latency_ms=latency, response=kept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -19,13 +20,15 @@ class Notice:
 
     detail_type: str
     detail: dict[str, Any]
+    resent: bool = False
+    """Somebody asked for it to be sent again."""
 
     @classmethod
     def read(cls, body: str) -> Notice:
         """From a queue message: EventBridge's envelope. Raises ValueError for anything else."""
         envelope = json.loads(body)
         try:
-            notice = cls(envelope["detail-type"], envelope["detail"])
+            notice = cls(envelope["detail-type"], envelope["detail"], envelope.get("resent") is True)
             if not (isinstance(notice.event_id, str) and isinstance(notice.version, int) and notice.pk):
                 raise TypeError
         except (KeyError, TypeError):
@@ -92,6 +95,7 @@ class DeliveryError(Exception):
         maybe_sent: bool = False,
         code: int | None = None,
         retry_after: timedelta | None = None,
+        wait: timedelta | None = None,
         response: str | None = None,
     ) -> None:
         super().__init__(outcome)
@@ -101,8 +105,19 @@ class DeliveryError(Exception):
         """The request went out and no answer came: the receiver may have taken it, and can't tell a repetition."""
         self.code = code
         self.retry_after = retry_after
+        """What the receiver asks for: it counts within one and two steps of the retry clock."""
+        self.wait = wait
+        """What the receiver demands: it counts as it is."""
         self.response = response
         """The beginning of what the receiver answered, for the ledger alone."""
+
+
+class NotYet(Exception):
+    """Nothing can be sent just now. It is no attempt; the message comes again after the pause."""
+
+    def __init__(self, pause: timedelta) -> None:
+        super().__init__(pause)
+        self.pause = pause
 
 
 class Notifier(Protocol):
@@ -115,6 +130,13 @@ class Notifier(Protocol):
         If it can't, what may have been sent is not sent again.
         """
 
-    def deliver(self, notice: Notice) -> Receipt:
-        """Raises DeliveryError."""
+    def gather(self, notice: Notice, age: timedelta) -> Sequence[Notice]:
+        """What is told together with the notice, itself included, in an order all callers see alike.
+
+        `age` is how long the notice has been on its way. Raises NotYet while that isn't known.
+        """
+        ...
+
+    def deliver(self, notices: Sequence[Notice]) -> Receipt:
+        """One message about what was gathered. Raises DeliveryError or NotYet."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
 STEPS = tuple(
@@ -32,16 +33,23 @@ OLDEST = timedelta(hours=36)
 """What is only ever put off without an attempt is given up at this age."""
 
 
-def wait(
-    attempts: int, retry_after: timedelta | None, jitter: Callable[[float, float], float] = random.uniform
-) -> timedelta | None:
-    """The wait after that many attempts, None when they are exhausted.
+@dataclass(frozen=True, slots=True)
+class RetryClock:
+    """`hurry` makes it run so many times as fast: for a demonstration, where nobody waits for hours."""
 
-    A receiver's `Retry-After` counts within one and two times the step.
-    """
-    if attempts > len(STEPS):
-        return None
-    step = STEPS[attempts - 1]
-    if retry_after is not None:
-        return min(max(retry_after, step), 2 * step, LONGEST)
-    return min(step * jitter(1 - JITTER, 1 + JITTER), LONGEST)
+    jitter: Callable[[float, float], float] = random.uniform
+    hurry: float = 1
+
+    def wait(self, attempts: int, retry_after: timedelta | None) -> timedelta | None:
+        """The wait after that many attempts, in whole seconds; None when they are exhausted.
+
+        A receiver's `Retry-After` counts within one and two times the step.
+        """
+        if attempts > len(STEPS):
+            return None
+        step = STEPS[attempts - 1] / self.hurry
+        if retry_after is not None:
+            chosen = min(max(retry_after, step), 2 * step, LONGEST)
+        else:
+            chosen = min(step * self.jitter(1 - JITTER, 1 + JITTER), LONGEST)
+        return timedelta(seconds=max(1, round(chosen.total_seconds())))

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 from standardwebhooks import Webhook
 
-from pollbridge import secrets
-from pollbridge.config import Destination
 from pollbridge.model.event import webhook_type
 from pollbridge.model.job import clip
-from pollbridge.notifying.http import post
+from pollbridge.notifying.http import Poster
 from pollbridge.notifying.notice import DeliveryError, Notice, Receipt, Treatment
 from pollbridge.secrets import UnusableSecret, WebhookSecret
 
@@ -25,8 +22,9 @@ BODY_LIMIT = 20 * 1024
 FEWER_JOBS = 5
 """Of the twenty keys that a recovery may bring, as many as surely fit."""
 
-GONE = 410
-"""The receiver wants no more: the only status that trying again cannot turn (Standard Webhooks, Operational)."""
+TREATMENTS = {410: Treatment.DISABLE, 429: Treatment.LATER}
+"""2xx is delivered, 410 means that the receiver wants no more (Standard Webhooks, Operational considerations); every
+other status, a redirect too, is tried again."""
 
 
 def body(notice: Notice) -> str:
@@ -64,38 +62,37 @@ def signature(secret: WebhookSecret, event_id: str, timestamp: datetime, text: s
 class WebhookNotifier:
     """Delivers to one receiver. `secret` is read afresh at every attempt."""
 
-    http: httpx.Client
+    poster: Poster
     secret: Callable[[], WebhookSecret]
     headers: Mapping[str, str]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     receiver_deduplicates: bool = True
 
-    @classmethod
-    def of(cls, destination: Destination, held: Callable[[], Mapping[str, Any]], http: httpx.Client) -> WebhookNotifier:
-        return cls(http, lambda: secrets.webhook(held()), destination.headers)
+    def gather(self, notice: Notice, age: timedelta) -> Sequence[Notice]:  # noqa: ARG002 - services want each event
+        return [notice]
 
-    def deliver(self, notice: Notice) -> Receipt:
+    def deliver(self, notices: Sequence[Notice]) -> Receipt:
+        [notice] = notices
         try:
             secret = self.secret()
         except UnusableSecret as error:
             raise DeliveryError(str(error)) from None
         text, timestamp = body(notice), self.now()
+        ours = {
+            "content-type": "application/json",
+            "webhook-id": notice.event_id,
+            "webhook-timestamp": str(int(timestamp.timestamp())),
+            "webhook-signature": signature(secret, notice.event_id, timestamp, text),
+        }
         # Names of headers are equal whatever their case: whoever sets ours too is overruled.
-        headers = httpx.Headers(dict(self.headers))
-        headers.update(
-            {
-                "Content-Type": "application/json",
-                "webhook-id": notice.event_id,
-                "webhook-timestamp": str(int(timestamp.timestamp())),
-                "webhook-signature": signature(secret, notice.event_id, timestamp, text),
-            }
-        )
-        answer = post(self.http, secret.url, text.encode(), headers)
+        theirs = {name: value for name, value in self.headers.items() if name.lower() not in ours}
+        answer = self.poster.post(secret.url, text.encode(), theirs | ours)
         if 200 <= answer.status < 300:
             return Receipt(answer.status)
         raise DeliveryError(
             f"HTTP {answer.status}",
-            Treatment.DISABLE if answer.status == GONE else Treatment.RETRY,
+            TREATMENTS.get(answer.status, Treatment.RETRY),
             code=answer.status,
             retry_after=answer.retry_after,
+            response=answer.text,
         )

@@ -8,25 +8,42 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import httpx
-
 from pollbridge import secrets
 from pollbridge.aws import client
-from pollbridge.config import Destination, bundled
+from pollbridge.config import Configuration, Destination, bundled
+from pollbridge.history.destinations import Destinations
+from pollbridge.history.entries import Entries
 from pollbridge.history.ledger import Ledger
 from pollbridge.history.table import Table
-from pollbridge.notifying import http
 from pollbridge.notifying.deliveries import Deliveries, Queue
+from pollbridge.notifying.http import Poster
 from pollbridge.notifying.notice import Notifier
+from pollbridge.notifying.retries import RetryClock
+from pollbridge.notifying.standing import Standing
 from pollbridge.observability import count, logger
 
 LEASE = timedelta(seconds=75)
 """Longer than a notifier's timeout (60 s): a claim outlives whoever holds it by little."""
 
-Held = Callable[[], Mapping[str, Any]]
-"""Reads the destination's secret afresh. Raises UnusableSecret."""
 
-MakeNotifier = Callable[[Destination, Held, httpx.Client], Notifier]
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a destination's notifier is made of."""
+
+    name: str
+    destination: Destination
+    table: Table
+    poster: Poster
+    secrets: secrets.Secrets
+
+    def secret(self) -> Mapping[str, Any]:
+        """What the destination's secret holds now. Raises UnusableSecret."""
+        values = self.secrets.read(self.destination.secret)
+        secrets.check(self.destination, values)
+        return values
+
+
+MakeNotifier = Callable[[Means], Notifier]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +56,20 @@ class Worker:
     @classmethod
     def deployed(cls, make: MakeNotifier) -> Worker:
         """For the destination that the function's environment names."""
-        name = os.environ["DESTINATION"]
-        destination, store = bundled().destinations[name], secrets.Secrets(client("secretsmanager"))
-
-        def held() -> Mapping[str, Any]:
-            values = store.read(destination.secret)
-            secrets.check(destination, values)
-            return values
-
+        name, configuration = os.environ["DESTINATION"], bundled()
+        destination, table = configuration.destinations[name], Table(client("dynamodb"), os.environ["TABLE"])
+        store, poster = secrets.Secrets(client("secretsmanager")), Poster(destination.allow_private)
         queue = Queue(client("sqs"), os.environ["QUEUE_URL"], os.environ["DEAD_LETTER_QUEUE_URL"])
-        ledger = Ledger(Table(client("dynamodb"), os.environ["TABLE"]), name, LEASE)
-        return cls(name, Deliveries(queue, ledger, make(destination, held, http.client())))
+        return cls(
+            name,
+            Deliveries(
+                queue,
+                Ledger(table, name, LEASE),
+                standing(name, configuration, table),
+                make(Means(name, destination, table, poster, store)),
+                RetryClock(hurry=float(os.environ.get("RETRIES_HURRY", "1"))),
+            ),
+        )
 
     def work(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """Deliver a batch; the result names the messages that have to come back."""
@@ -58,3 +78,10 @@ class Worker:
         logger().info("delivered", extra=extra)
         count({name.title(): n for name, n in result.counts.items()}, destination=self.destination)
         return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in result.back]}
+
+
+def standing(name: str, configuration: Configuration, table: Table) -> Standing:
+    """A destination's standing, as its notifier and the commands see it."""
+    history = configuration.history
+    entries = Entries(table, history.retain, history.raw)
+    return Standing(Destinations(table), entries, name, configuration.destinations[name].type)

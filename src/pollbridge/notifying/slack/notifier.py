@@ -1,51 +1,96 @@
-"""Slack, through an incoming webhook: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks."""
+"""Slack, through an incoming webhook or a bot.
+
+An incoming webhook gets a post for each event: it can neither be changed nor answered. A bot keeps one card per job,
+which it updates in place, and adds a reply below it for every change.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
-import httpx
-
-from pollbridge import secrets
-from pollbridge.config import Destination
-from pollbridge.notifying.http import post
-from pollbridge.notifying.notice import DeliveryError, Notice, Receipt, Treatment
-from pollbridge.notifying.slack.message import message
+from pollbridge.history.cards import Card, Cards
+from pollbridge.history.ledger import Claimed
+from pollbridge.notifying.http import Poster
+from pollbridge.notifying.notice import DeliveryError, Notice, NotYet, Receipt
+from pollbridge.notifying.slack.api import JSON, Api, Posted
+from pollbridge.notifying.slack.bursts import Bursts
+from pollbridge.notifying.slack.errors import NoCard, of_webhook
+from pollbridge.notifying.slack.message import card, listing, message, reply
 from pollbridge.secrets import SlackSecret, UnusableSecret
 
-PERMANENT = frozenset({400, 403, 404, 410})
-"""invalid_payload, action_prohibited, no_service or channel_not_found, channel_is_archived."""
+CARD_IS_TAKEN = timedelta(seconds=3)
+"""Until another invocation is done with a job's card."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlackNotifier:
-    """Posts one message per event. `secret` is read afresh at every attempt."""
+    """Speaks to one channel. `secret` is read afresh at every attempt."""
 
-    http: httpx.Client
+    poster: Poster
     secret: Callable[[], SlackSecret]
+    cards: Cards
+    bursts: Bursts
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     receiver_deduplicates: bool = False
 
-    @classmethod
-    def of(cls, _: Destination, held: Callable[[], Mapping[str, Any]], http: httpx.Client) -> SlackNotifier:
-        return cls(http, lambda: secrets.slack(held()))
+    def gather(self, notice: Notice, age: timedelta) -> Sequence[Notice]:
+        """With an incoming webhook, all that a sweep with much news found; a card has room for each job's own."""
+        with suppress(UnusableSecret):
+            if self.secret().webhook_url:
+                return self.bursts.around(notice, age)
+        return [notice]
 
-    def deliver(self, notice: Notice) -> Receipt:
+    def deliver(self, notices: Sequence[Notice]) -> Receipt:
         try:
-            url = self.secret().webhook_url
+            secret = self.secret()
         except UnusableSecret as error:
             raise DeliveryError(str(error)) from None
-        if url is None:
-            raise DeliveryError("the secret holds a bot token; only webhook_url is spoken so far")
-        body = json.dumps(message(notice), ensure_ascii=False).encode()
-        answer = post(self.http, url, body, {"Content-Type": "application/json; charset=utf-8"})
-        if answer.status == 200:
-            return Receipt(answer.status)
-        raise DeliveryError(
-            f"HTTP {answer.status}",
-            Treatment.GIVE_UP if answer.status in PERMANENT else Treatment.RETRY,
-            code=answer.status,
-            retry_after=answer.retry_after,
-        )
+        if secret.webhook_url:
+            return self._post(secret.webhook_url, notices)
+        [notice] = notices
+        api = Api(self.poster, secret)
+        if notice.about == "job":
+            self._show(api, notice)
+        else:
+            api.post(message(notice))
+        return Receipt(200)
+
+    def _post(self, url: str, notices: Sequence[Notice]) -> Receipt:
+        told = message(notices[0]) if len(notices) == 1 else listing(notices)
+        body = json.dumps(told, ensure_ascii=False).encode()
+        answer = self.poster.post(url, body, {"Content-Type": JSON})
+        if answer.status != 200:
+            raise of_webhook(answer)
+        return Receipt(answer.status)
+
+    def _show(self, api: Api, notice: Notice) -> None:
+        """Bring the job's card up to date, and add the change to its thread."""
+        try:
+            standing = self.cards.claim(notice.pk, self.now())
+        except Claimed:
+            raise NotYet(CARD_IS_TAKEN) from None
+        try:
+            shown = self._card(api, notice, standing)
+            api.post(reply(notice), thread=Posted(shown.channel, shown.ts))
+        finally:
+            self.cards.release(notice.pk)
+
+    def _card(self, api: Api, notice: Notice, standing: Card | None) -> Card:
+        """The card as it stands now: an older version than it shows changes nothing."""
+        if standing and standing.target == api.secret.channel:
+            if notice.version <= standing.version:
+                return standing
+            with suppress(NoCard):
+                api.update(Posted(standing.channel, standing.ts), card(notice))
+                return self._kept(notice, replace(standing, version=notice.version))
+        posted = api.post(card(notice))
+        assert api.secret.channel, "a bot's secret names its channel"
+        return self._kept(notice, Card(api.secret.channel, posted.channel, posted.ts, notice.version))
+
+    def _kept(self, notice: Notice, card: Card) -> Card:
+        self.cards.keep(notice.pk, card)
+        return card

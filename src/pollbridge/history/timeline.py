@@ -1,0 +1,61 @@
+"""The timeline: every told event of the deployment, by day and moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pollbridge.history.table import Item, Table
+from pollbridge.model.instant import sortable
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event as the timeline carries it: `event` is its detail as JSON text."""
+
+    pk: str
+    event_id: str
+    detail_type: str
+    event: str
+
+
+def told_of(item: Item) -> Told:
+    return Told(item["PK"]["S"], item["event_id"]["S"], item["detail_type"]["S"], item["event"]["S"])
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Read from an index: what was recorded within the last second may be missing."""
+
+    table: Table
+
+    def newest_first(self, since: datetime, until: datetime) -> Iterator[Told]:
+        """Every event observed from `since` up to `until`."""
+        day = until.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        while day + DAY > since:
+            yield from self._of_day(day, since, until, forward=False)
+            day -= DAY
+
+    def oldest_first(self, since: datetime, until: datetime) -> Iterator[Told]:
+        """Every event observed from `since` up to `until`."""
+        day = since.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        while day <= until:
+            yield from self._of_day(day, since, until, forward=True)
+            day += DAY
+
+    def _of_day(self, day: datetime, since: datetime, until: datetime, *, forward: bool) -> Iterator[Told]:
+        values = {
+            ":day": {"S": sortable(day)[:10]},
+            ":since": {"S": sortable(since)},
+            # A moment goes on with "#" and the subject, which sorts before "~".
+            ":until": {"S": f"{sortable(until)}~"},
+        }
+        condition = "#day = :day AND moment BETWEEN :since AND :until"
+        names = {"#day": "day"}
+        for item in self.table.query(
+            condition, values, index="timeline", ExpressionAttributeNames=names, ScanIndexForward=forward
+        ):
+            yield told_of(item)
