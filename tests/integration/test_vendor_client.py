@@ -49,7 +49,7 @@ async def vendor(answer: Answer) -> AsyncIterator[str]:
 
 def fetch(answer: Answer, request: Request = REQUEST, deadline: float = 5) -> bytes:
     async def ask() -> bytes:
-        async with vendor(answer) as url, VendorClient(url, 1, TLS, deadline) as client:
+        async with vendor(answer) as url, VendorClient(url, 1, TLS, deadline, allow_private=True) as client:
             return await client.fetch(request, HEADERS, NOW)
 
     return asyncio.run(ask())
@@ -107,7 +107,7 @@ def test_a_prefix_in_the_base_url_stays() -> None:
         return web.Response(text=request.raw_path)
 
     async def ask() -> bytes:
-        async with vendor(answer) as url, VendorClient(f"{url}/api/v2/", 1, TLS) as client:
+        async with vendor(answer) as url, VendorClient(f"{url}/api/v2/", 1, TLS, allow_private=True) as client:
             return await client.fetch(Request("/jobs/%E2%9C%93", {}), HEADERS, NOW)
 
     assert asyncio.run(ask()) == b"/api/v2/jobs/%E2%9C%93"
@@ -166,7 +166,7 @@ def test_a_gzip_bomb_is_cut_before_it_unfolds(vendors: Vendors) -> None:
 
 
 async def ask(vendors: Vendors, path: str) -> bytes:
-    async with VendorClient(str(vendors.base_url), 1, TLS) as client:
+    async with VendorClient(str(vendors.base_url), 1, TLS, allow_private=True) as client:
         return await client.fetch(Request(path, {"x-workspace-slug": "p"}), KEYS["oration"], NOW)
 
 
@@ -200,7 +200,9 @@ async def ask_raw(serve: Any, deadline: float = 5) -> bytes:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with (
         server,
-        VendorClient(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", 1, TLS, deadline) as client,
+        VendorClient(
+            f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", 1, TLS, deadline, allow_private=True
+        ) as client,
     ):
         return await client.fetch(REQUEST, HEADERS, NOW)
 
@@ -321,7 +323,7 @@ def rests_until(*answers: Answer) -> datetime | None:
         return await left.pop(0)(request)
 
     async def ask() -> datetime | None:
-        async with vendor(answer) as url, VendorClient(url, 1, TLS, 5) as client:
+        async with vendor(answer) as url, VendorClient(url, 1, TLS, 5, allow_private=True) as client:
             for second in range(len(answers)):
                 with suppress(PollError):
                     await client.fetch(REQUEST, HEADERS, NOW + timedelta(seconds=second))
@@ -379,7 +381,7 @@ def test_the_simulated_vendors_clock_is_its_own(vendors: Vendors) -> None:
     request = Request("/mentionlab/api/jobs/1", {"x-project-id": "p"})
 
     async def ask_spent() -> tuple[Throttled, datetime | None]:
-        async with VendorClient(str(vendors.base_url), 1, TLS) as client:
+        async with VendorClient(str(vendors.base_url), 1, TLS, allow_private=True) as client:
             with pytest.raises(Throttled) as error:
                 await client.fetch(request, KEYS["mentionlab"], NOW)
             return error.value, client.rests_until()
@@ -425,7 +427,7 @@ def test_a_dropped_connection_is_unreachable(vendors: Vendors, drop: object) -> 
 )
 def test_who_is_not_there_is_unreachable(base_url: str, told: str) -> None:
     async def ask() -> bytes:
-        async with VendorClient(base_url, 1, TLS, 5) as client:
+        async with VendorClient(base_url, 1, TLS, 5, allow_private=True) as client:
             return await client.fetch(REQUEST, HEADERS, NOW)
 
     with pytest.raises(Unreachable, match=told):
@@ -464,7 +466,7 @@ def test_cookies_are_not_kept() -> None:
         return web.Response(body=b"{}", headers={"Set-Cookie": "session=canary"})
 
     async def twice() -> None:
-        async with vendor(answer) as url, VendorClient(url, 1, TLS) as client:
+        async with vendor(answer) as url, VendorClient(url, 1, TLS, allow_private=True) as client:
             for _ in range(2):
                 await client.fetch(REQUEST, HEADERS, NOW)
 
@@ -490,7 +492,7 @@ def test_no_more_requests_are_open_than_allowed() -> None:
         return web.Response(body=b"{}")
 
     async def ask_many() -> None:
-        async with vendor(answer) as url, VendorClient(url, 3, TLS) as client:
+        async with vendor(answer) as url, VendorClient(url, 3, TLS, allow_private=True) as client:
             await asyncio.gather(*(client.fetch(REQUEST, HEADERS, NOW) for _ in range(20)))
 
     asyncio.run(ask_many())

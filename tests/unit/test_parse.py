@@ -142,7 +142,7 @@ def test_wrong_use_exits_2(arguments: list[str]) -> None:
 
 
 def test_it_needs_no_aws_and_no_network_client() -> None:
-    heavy = "{'boto3', 'botocore', 'aiohttp', 'httpx'}"
+    heavy = "{'boto3', 'botocore', 'aiohttp', 'httpcore'}"
     check = f"import sys, pollbridge.cli.parse; sys.exit(bool({heavy} & set(sys.modules)))"
 
     assert subprocess.run([sys.executable, "-c", check], check=False, cwd=Path(__file__).parent).returncode == 0

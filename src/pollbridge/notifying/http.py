@@ -1,118 +1,293 @@
-"""POSTing to receivers: one client, no redirects, no proxies, and little of what they answer."""
+"""POSTing to receivers: every address judged before it is dialled, one deadline, and little of what they answer.
+
+No redirect is followed, no proxy asked, and neither environment nor configuration turns TLS's checks off.
+"""
 
 from __future__ import annotations
 
+import base64
 import re
 import socket
+import ssl
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, timedelta
 from email.utils import parsedate_to_datetime
+from queue import Empty, SimpleQueue
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
-import httpx
+import httpcore
 
-from pollbridge import __version__
-from pollbridge.notifying.notice import DeliveryError, Treatment
+from pollbridge import __version__, egress
+from pollbridge.notifying.notice import DeliveryError
 
 DEADLINE = 10.0
-"""Seconds for one POST, from connecting to the last byte we read."""
+"""Seconds for one POST, from resolving the name to the last byte we read."""
 
 RESPONSE_LIMIT = 16 * 1024
-"""Bytes of a receiver's answer that are read."""
+"""Bytes of the body of a receiver's answer that are read."""
 
-USER_AGENT = f"pollbridge/{__version__}"
+CHUNK = 4096
+"""Bytes that are read at once."""
+
+LONGEST_WAIT = timedelta(days=1)
+"""As far as a receiver's Retry-After is believed."""
+
+PORTS = {"http": 80, "https": 443}
+
+OURS = {"User-Agent": f"pollbridge/{__version__}", "Accept-Encoding": "identity", "Connection": "close"}
+"""Headers of every POST, beside Host and Content-Length."""
+
+# RFC 3986 without what is of no use here: zones of addresses, whatever is not printed, and names beyond ASCII,
+# because the versions of IDNA disagree about whom some of them mean (https://www.unicode.org/reports/tr46/#Deviations).
+_URL = re.compile(
+    r"""(?=[!-~]+\Z)
+        (?P<scheme>https?)://
+        (?:(?P<user>[^:@/?\#\\]*)(?::(?P<password>[^@/?\#\\]*))?@)?
+        (?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])
+        (?::(?P<port>[0-9]{0,5}))?
+        (?P<target>[/?][^\#]*)?
+        (?:\#.*)?""",
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
+)
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\t -~]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
     status: int
     text: str
+    """What was read of the body."""
     retry_after: timedelta | None
 
 
-def client() -> httpx.Client:
-    """A client for the life of the function: its TLS context costs more than a hundred POSTs."""
-    return httpx.Client(
-        timeout=httpx.Timeout(DEADLINE, connect=5.0),
-        follow_redirects=False,
-        # A connection of its own for every POST: the watchdog sees the socket when it is opened.
-        limits=httpx.Limits(max_keepalive_connections=0),
-        trust_env=False,
-    )
+@dataclass(frozen=True, slots=True)
+class Poster:
+    """POSTs for one destination. Keep it: making its TLS context costs more than a hundred POSTs."""
+
+    allow_private: bool
+    """Whether private addresses and plain http may be spoken to."""
+    tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str], deadline: float = DEADLINE) -> Response:
+        """POST the bytes over a connection of its own and read the head of the answer, within `deadline` seconds.
+
+        Raises DeliveryError when no answer came.
+        """
+        target = _Target.of(url)
+        if target.scheme == "http" and not self.allow_private:
+            raise DeliveryError("the address is plain http: use https, or allow_private = true")
+        ours = {"Host": target.authority, "Content-Length": str(len(body)), **OURS}
+        told = _sendable(overruled(overruled(target.headers, headers), ours))
+        network = _Network(self.allow_private, _clock(deadline))
+        try:
+            with (
+                httpcore.HTTPConnection(target.url.origin, self.tls, network_backend=network) as connection,
+                connection.stream("POST", target.url, headers=told, content=body) as answer,
+            ):
+                return Response(answer.status, _head(answer), _retry_after(answer))
+        except httpcore.LocalProtocolError:
+            raise DeliveryError("the request cannot be sent: its headers contradict each other") from None
+        except httpcore.TimeoutException:
+            raise DeliveryError("timed out", maybe_sent=True) from None
+        except (httpcore.NetworkError, httpcore.ProtocolError):
+            raise DeliveryError("the connection broke", maybe_sent=True) from None
 
 
-def post(http: httpx.Client, url: str, body: bytes, headers: Mapping[str, str], deadline: float = DEADLINE) -> Response:
-    """POST the bytes and read the head of the answer. Raises DeliveryError when none came."""
-    told = httpx.Headers(headers)
-    told["User-Agent"] = USER_AGENT
-    watchdog = _Watchdog(deadline)
+def overruled(headers: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
+    """Both, and ours alone where a name is the same: names of headers are equal whatever their case."""
+    names = {name.lower() for name in ours}
+    return {**{name: value for name, value in headers.items() if name.lower() not in names}, **ours}
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A URL, taken apart."""
+
+    scheme: str
+    authority: str
+    """What `Host` says."""
+    url: httpcore.URL
+    headers: Mapping[str, str]
+
+    @classmethod
+    def of(cls, url: str) -> _Target:
+        """Raises DeliveryError."""
+        parts = _URL.fullmatch(url)
+        if not parts:
+            raise DeliveryError("the address is no http or https URL in plain ASCII")
+        scheme, host, target = parts["scheme"].lower(), parts["host"].lower(), parts["target"] or ""
+        port = int(parts["port"] or PORTS[scheme])
+        if not 0 < port < 65_536:
+            raise DeliveryError("the address has a port that doesn't exist")
+        return cls(
+            scheme,
+            host if port == PORTS[scheme] else f"{host}:{port}",
+            httpcore.URL(
+                scheme=scheme.encode(),
+                host=host.strip("[]").encode(),
+                port=port,
+                target=(target if target.startswith("/") else f"/{target}").encode(),
+            ),
+            {} if parts["user"] is None else {"Authorization": _basic(parts["user"], parts["password"] or "")},
+        )
+
+
+def _basic(user: str, password: str) -> str:
+    """https://datatracker.ietf.org/doc/html/rfc7617."""
+    return "Basic " + base64.b64encode(unquote_to_bytes(user) + b":" + unquote_to_bytes(password)).decode()
+
+
+def _sendable(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Raises DeliveryError."""
+    stripped = {name: value.strip(" \t") for name, value in headers.items()}
+    if not all(_NAME.fullmatch(name) and _VALUE.fullmatch(value) for name, value in stripped.items()):
+        raise DeliveryError("a header cannot be sent: it holds more than plain ASCII in one line")
+    return [(name.encode(), value.encode()) for name, value in stripped.items()]
+
+
+Left = Callable[[], float]
+"""Seconds that are left until the deadline, more than 0. Raises TimeoutError."""
+
+
+def _clock(deadline: float) -> Left:
+    end = time.monotonic() + deadline
+
+    def left() -> float:
+        seconds = end - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError
+        return seconds
+
+    return left
+
+
+@dataclass(frozen=True, slots=True)
+class _Network(httpcore.NetworkBackend):
+    """Connects to what a name resolves to, if all of that may be spoken to: https://www.encode.io/httpcore/network-backends/.
+
+    The name is resolved once, and the addresses that were checked are the ones that are dialled.
+    Whatever goes wrong before the request goes out is a DeliveryError right here.
+    """
+
+    allow_private: bool
+    left: Left
+
+    def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> httpcore.NetworkStream:
+        addresses = self._resolve(host, port)
+        for tried, address in enumerate(addresses):
+            family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+            connection = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                # One that doesn't answer leaves the others their share of the time.
+                connection.settimeout(self.left() / (len(addresses) - tried))
+                connection.connect((str(address), port))
+                # Head and body are two packets: the second would wait for the first to be acknowledged.
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError:
+                connection.close()
+            else:
+                return _Stream(connection, self.left)
+        raise DeliveryError("no connection")
+
+    def _resolve(self, host: str, port: int) -> list[egress.Address]:
+        # getaddrinfo has no timeout of its own, and the resolver's may be longer than ours.
+        answers = SimpleQueue[list[egress.Address] | OSError]()
+
+        def resolve() -> None:
+            try:
+                answers.put(egress.resolve(host, port, allow_private=self.allow_private))
+            except OSError as error:
+                answers.put(error)
+
+        threading.Thread(target=resolve, daemon=True).start()
+        try:
+            answer = answers.get(timeout=self.left())
+        except (Empty, TimeoutError):
+            raise DeliveryError("the name does not resolve in time") from None
+        if isinstance(answer, egress.NotPublic):
+            raise DeliveryError(str(answer))
+        if isinstance(answer, OSError):
+            raise DeliveryError("the name does not resolve")
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream(httpcore.NetworkStream):
+    """A connection on which no call outlives the deadline, however the other side drips."""
+
+    connection: socket.socket
+    left: Left
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - httpcore's name
+        with _told_as(httpcore.ReadTimeout, httpcore.ReadError):
+            self.connection.settimeout(self.left())
+            return self.connection.recv(min(max_bytes, CHUNK))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002
+        with _told_as(httpcore.WriteTimeout, httpcore.WriteError):
+            while buffer:
+                self.connection.settimeout(self.left())
+                buffer = buffer[self.connection.send(buffer) :]
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> httpcore.NetworkStream:
+        try:
+            self.connection.settimeout(self.left())
+            # Certificates name hosts without the dot that ends an absolute name.
+            name = (server_hostname or "").removesuffix(".")
+            return _Stream(ssl_context.wrap_socket(self.connection, server_hostname=name), self.left)
+        except (OSError, ValueError) as error:
+            self.close()
+            late = isinstance(error, TimeoutError)
+            raise DeliveryError("no TLS handshake in time" if late else "the TLS handshake failed") from None
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+@contextmanager
+def _told_as(late: type[Exception], broken: type[Exception]) -> Iterator[None]:
     try:
-        with watchdog, http.stream("POST", url, content=body, headers=told, extensions=watchdog.extensions) as answer:
-            return Response(answer.status_code, _head(answer), _retry_after(answer.headers.get("Retry-After")))
-    except (httpx.ConnectTimeout, httpx.ConnectError):
-        raise DeliveryError("no connection") from None
-    except httpx.TimeoutException:
-        raise DeliveryError("timed out", maybe_sent=True) from None
-    except httpx.InvalidURL:
-        raise DeliveryError("the address is no URL", Treatment.GIVE_UP) from None
-    except httpx.UnsupportedProtocol:
-        raise DeliveryError("the address is neither http nor https", Treatment.GIVE_UP) from None
-    except httpx.TransportError:
-        raise DeliveryError("timed out" if watchdog.bit else "the connection broke", maybe_sent=True) from None
+        yield
+    except TimeoutError:
+        raise late from None
+    except OSError:
+        raise broken from None
 
 
-def _head(answer: httpx.Response) -> str:
+def _head(answer: httpcore.Response) -> str:
     """As much of the body as is read; the status counts, whatever becomes of the rest."""
     raw = b""
     try:
-        for chunk in answer.iter_raw(4096):
-            raw = (raw + chunk)[:RESPONSE_LIMIT]
-            if len(raw) == RESPONSE_LIMIT:
+        for chunk in answer.iter_stream():
+            raw += chunk
+            if len(raw) >= RESPONSE_LIMIT:
                 break
-    except httpx.TransportError:
-        return raw.decode("utf-8", "replace")
-    return raw.decode("utf-8", "replace")
+    except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
+        pass
+    return raw[:RESPONSE_LIMIT].decode("utf-8", "replace")
 
 
-class _Watchdog:
-    """Shuts the socket when the deadline is over: a timeout per read is none against a receiver that drips."""
-
-    def __init__(self, deadline: float) -> None:
-        self.bit = False
-        self._stream: Any = None
-        self._timer = threading.Timer(deadline, self._bite)
-        self._timer.daemon = True
-        self.extensions = {"trace": self._see}
-
-    def _see(self, event: str, info: Mapping[str, Any]) -> None:
-        # https://www.encode.io/httpcore/extensions/#trace
-        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
-            self._stream = info["return_value"]
-
-    def _bite(self) -> None:
-        self.bit = True
-        if self._stream is not None:
-            with suppress(OSError):
-                self._stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-
-    def __enter__(self) -> None:
-        self._timer.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-
-
-def _retry_after(value: str | None) -> timedelta | None:
-    if value is None:
-        return None
-    if re.fullmatch(r"\d+", value.strip(), re.ASCII):
-        return timedelta(seconds=min(int(value[:9]), 86400))
+def _retry_after(answer: httpcore.Response) -> timedelta | None:
+    """Seconds or a date (RFC 9110, 10.2.3); rubbish counts as nothing."""
+    value = next(
+        (value.decode("latin-1").strip() for name, value in answer.headers if name.lower() == b"retry-after"), ""
+    )
+    if re.fullmatch(r"\d+", value, re.ASCII):
+        return timedelta(seconds=min(int(value[:9]), LONGEST_WAIT.total_seconds()))
     try:
         until = parsedate_to_datetime(value)
-    except ValueError:
+        wait = (until if until.tzinfo else until.replace(tzinfo=UTC)).timestamp() - time.time()
+    except (ValueError, OverflowError):
         return None
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return min(max(until - datetime.now(UTC), timedelta()), timedelta(days=1))
+    return min(max(timedelta(seconds=wait), timedelta()), LONGEST_WAIT)

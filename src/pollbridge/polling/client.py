@@ -1,8 +1,10 @@
-"""The HTTP client of the polls: pooled, with one deadline per request, a cap on bodies, and no redirects."""
+"""The HTTP client of the polls: pooled, every address judged before it is dialled, one deadline, no redirects."""
 
 from __future__ import annotations
 
+import asyncio
 import re
+import socket
 import ssl
 import zlib
 from collections.abc import Mapping
@@ -10,13 +12,16 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
+from ipaddress import ip_address
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from pollbridge import __version__
+from pollbridge import __version__, egress
 from pollbridge.vendors.answer import Request
 
 BODY_LIMIT = 5 * 1024 * 1024
@@ -24,6 +29,8 @@ BODY_LIMIT = 5 * 1024 * 1024
 
 DEADLINE = 10.0
 """Seconds for one request, from connecting to the last byte."""
+
+NO_URL = "base_url is no address that can be asked"
 
 RETRY_AFTER_LIMIT = timedelta(hours=1)
 RETRY_AFTER_DEFAULT = timedelta(minutes=1)
@@ -158,12 +165,19 @@ class VendorClient(AbstractAsyncContextManager["VendorClient"]):
     concurrency: int
     tls: ssl.SSLContext
     deadline: float = DEADLINE
+    allow_private: bool = False
     session: aiohttp.ClientSession | None = None
     _rests_until: datetime | None = field(default=None, init=False)
 
     async def __aenter__(self) -> Self:
         self.session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self.concurrency, ssl=self.tls),
+            connector=aiohttp.TCPConnector(
+                limit=self.concurrency,
+                ssl=self.tls,
+                resolver=_Resolver(self.allow_private),
+                # Sees every address that is dialled: aiohttp asks no resolver about literals.
+                socket_factory=partial(_checked_socket, allow_private=self.allow_private),
+            ),
             headers={
                 "User-Agent": f"pollbridge/{__version__}",
                 "Accept": "application/json",
@@ -195,7 +209,7 @@ class VendorClient(AbstractAsyncContextManager["VendorClient"]):
     async def fetch(self, request: Request, headers: Mapping[str, str], now: datetime) -> bytes:
         """The decoded body of a 200. Raises PollError."""
         assert self.session, "the client is used as a context"
-        url = URL(self.base_url.rstrip("/") + request.path, encoded=True)
+        url = self._url(request)
         try:
             # Redirects are not followed: the keys are for this host alone.
             told = {**headers, **request.headers}
@@ -216,6 +230,40 @@ class VendorClient(AbstractAsyncContextManager["VendorClient"]):
         except ValueError:
             # A scope may hold anything, and some vendors want it in a header.
             raise Unreachable("the request cannot be sent: a header would hold a control character") from None
+
+    def _url(self, request: Request) -> URL:
+        try:
+            return URL(self.base_url.rstrip("/") + request.path, encoded=True)
+        except ValueError:
+            raise Unreachable(NO_URL) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolver(AbstractResolver):
+    """Answers with addresses that may all be spoken to, or not at all."""
+
+    allow_private: bool
+
+    async def resolve(self, host: str, port: int = 0, family: int = socket.AF_UNSPEC) -> list[ResolveResult]:
+        ask = partial(egress.resolve, host, port, allow_private=self.allow_private)
+        return [
+            ResolveResult(hostname=host, host=str(address), port=port, family=family, proto=0, flags=0)
+            for address in await asyncio.get_running_loop().run_in_executor(None, ask)
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+def _checked_socket(dialled: tuple[Any, ...], *, allow_private: bool) -> socket.socket:
+    """A socket for this `getaddrinfo` entry. Raises NotPublic."""
+    family, kind, protocol, _, (literal, *_) = dialled
+    try:
+        address = ip_address(literal)
+    except ValueError:
+        raise egress.NotPublic(egress.NEVER) from None
+    egress.check(address, allow_private=allow_private)
+    return socket.socket(family, kind, protocol)
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:
@@ -247,6 +295,10 @@ def _decode(raw: bytes, encoding: str) -> bytes:
 
 
 def _cause(error: aiohttp.ClientError) -> str:
+    if isinstance(error, aiohttp.InvalidURL):
+        return NO_URL
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, egress.NotPublic):
+        return str(error.os_error)
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
         return "the TLS handshake failed"
     if isinstance(error, aiohttp.ClientConnectorDNSError):

@@ -47,7 +47,9 @@ class Poller:
                 Discoveries(table),
                 lambda secret: secrets.headers(store.read(secret)),
             ),
-            lambda: VendorClient(connection.base_url, connection.pace.concurrency, _tls()),
+            lambda: VendorClient(
+                connection.base_url, connection.pace.concurrency, _tls(), allow_private=connection.allow_private
+            ),
         )
 
     async def sweep(self, event: Mapping[str, Any], time_left: Callable[[], float]) -> Report:
