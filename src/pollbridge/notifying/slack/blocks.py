@@ -18,7 +18,12 @@ SECTION_LIMIT = 3000
 """Characters: …/blocks/header-block, …/block-elements/button-element and …/blocks/section-block."""
 
 REL_LIMIT = 40
-"""Characters: ours."""
+ADDRESSES_LIMIT = 3000
+"""Characters: ours. The addresses of all buttons count towards the whole message, whose limit Slack doesn't publish:
+https://github.com/slackapi/bolt-js/issues/2867."""
+
+BUTTONS_LIMIT = 10
+"""Buttons: ours. Slack takes 25 in a block, and a snapshot has four links at most."""
 
 LINK_NAMES = {"pull_request": "pull request"}
 
@@ -42,12 +47,19 @@ def context(*notes: str) -> Block:
     return {"type": "context", "elements": [plain(note) for note in notes if note]}
 
 
-def links(given: Iterable[Mapping[str, str]], key: str) -> list[Block]:
-    """A button for each; in words those that Slack takes no button for."""
-    given = list(given)
-    buttons = [button(link) for link in given if opens(link)]
-    told = [section(plain(_unopened(link, key))) for link in given if not opens(link)]
-    return ([{"type": "actions", "elements": buttons}] if buttons else []) + told
+def links(given: Iterable[Mapping[str, str]]) -> list[Block]:
+    """A button for each; in words those that Slack takes no button for, and those there is no room for."""
+    buttons: list[dict[str, Any]] = []
+    told: list[Block] = []
+    room = ADDRESSES_LIMIT
+    for link in given:
+        size = length(link["href"])
+        if opens(link) and size <= room and len(buttons) < BUTTONS_LIMIT:
+            buttons.append(button(link))
+            room -= size
+        else:
+            told.append(section(plain(_unopened(link))))
+    return ([{"type": "actions", "elements": buttons}] if buttons else []) + told[:BUTTONS_LIMIT]
 
 
 def button(link: Mapping[str, str]) -> dict[str, Any]:
@@ -57,12 +69,7 @@ def button(link: Mapping[str, str]) -> dict[str, Any]:
 
 def opens(link: Mapping[str, str]) -> bool:
     """Whether Slack takes a button for it."""
-    address = link["href"]
-    return (
-        address.startswith(("https://", "http://"))
-        and length(address) <= ADDRESS_LIMIT
-        and not any("\ud800" <= character <= "\udfff" or character.isspace() for character in address)
-    )
+    return _is_of_the_web(link["href"]) and length(link["href"]) <= ADDRESS_LIMIT
 
 
 def plain(text: str) -> dict[str, Any]:
@@ -75,11 +82,17 @@ def mrkdwn(text: str) -> dict[str, Any]:
     return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
+def _is_of_the_web(address: str) -> bool:
+    odd = any("\ud800" <= character <= "\udfff" or character.isspace() for character in address)
+    return address.startswith(("https://", "http://")) and not odd
+
+
 def _leads_to(link: Mapping[str, str]) -> str:
     return LINK_NAMES.get(link["rel"]) or line(link["rel"].replace("_", " ")) or "link"
 
 
-def _unopened(link: Mapping[str, str], key: str) -> str:
+def _unopened(link: Mapping[str, str]) -> str:
     name, size = short(_leads_to(link), REL_LIMIT), length(link["href"])
-    why = f"has {size:,} characters, too many for a button" if size > ADDRESS_LIMIT else "is none that a button opens"
-    return f"The address of its {name} {why}. It is told by: pollbridge show {key}"
+    too_long = f"has {size:,} characters, too many for a button"
+    why = too_long if _is_of_the_web(link["href"]) else "is none that a button opens"
+    return f"The address of its {name} {why}. It is told by: pollbridge show, with the key below"

@@ -52,7 +52,7 @@ def message(event: Mapping[str, Any]) -> dict[str, Any]:
         *_disclaimer(event),
         _gist(steps(event), event),
         *_texts(_error(event), event["message"], _way_back(event)),
-        *links(event["links"], key(event)),
+        *links(event["links"]),
         context(_labels(event), f"seen {moment(event['observed_at'])}, version {event['version']}", key(event)),
     )
 
@@ -66,7 +66,7 @@ def card(event: Mapping[str, Any]) -> dict[str, Any]:
         *_disclaimer(event),
         _gist(stands(event), event),
         *_texts(_error(event), event["message"], _way_back(event)),
-        *links(event["links"], key(event)),
+        *links(event["links"]),
         context(
             _labels(event),
             _vendor_status(event),
@@ -90,7 +90,7 @@ def reply(event: Mapping[str, Any]) -> dict[str, Any]:
             event["message"] if ended else None,
             _way_back(event),
         ),
-        *(links(event["links"], key(event)) if {Reason.FIRST_SEEN, Reason.LINK_ADDED} & reasons else []),
+        *(links(event["links"]) if {Reason.FIRST_SEEN, Reason.LINK_ADDED} & reasons else []),
         context(f"version {event['version']} · seen {moment(event['observed_at'])}"),
     )
 

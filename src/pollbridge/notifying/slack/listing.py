@@ -11,6 +11,7 @@ from typing import Any
 from pollbridge.model.change import Reason
 from pollbridge.model.job import State
 from pollbridge.notifying.slack.blocks import (
+    ADDRESSES_LIMIT,
     HEADER_LIMIT,
     SECTION_LIMIT,
     Block,
@@ -37,7 +38,7 @@ from pollbridge.notifying.slack.words import (
     update,
 )
 
-MESSAGE_LIMIT = 10_000
+MESSAGE_LIMIT = 11_000
 """Bytes of JSON. Slack counts a whole message somehow and publishes no number; from about 13,000 on it answers
 msg_blocks_too_long: https://github.com/slackapi/bolt-js/issues/2509 and …/2867."""
 
@@ -97,7 +98,7 @@ def listing(events: Sequence[Mapping[str, Any]], others: Sequence[str] = ()) -> 
 
 def size(blocks: list[Block]) -> int:
     """Bytes of JSON."""
-    return len(json.dumps(blocks, ensure_ascii=False).encode())
+    return len(json.dumps(blocks, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def _lines(rows: Sequence[Row], taken: int, blocks_taken: int) -> tuple[list[Block], int]:
@@ -115,8 +116,7 @@ def _lines(rows: Sequence[Row], taken: int, blocks_taken: int) -> tuple[list[Blo
 
 def _with(blocks: list[Block], titled: list[Block], row: Row) -> list[Block]:
     """A row with a button has a section of its own; those without share one."""
-    buttons = sum("accessory" in block for block in blocks)
-    if row.link and opens(row.link) and buttons < BUTTONS:
+    if row.link and opens(row.link) and _has_room_for(row.link, blocks):
         return [*blocks, *titled, section(plain(row.text)) | {"accessory": button(row.link)}]
     text = f"{row.text} · has a {row.link['rel'].replace('_', ' ')}" if row.link else row.text
     last = blocks[-1]["text"] if blocks and not titled else None
@@ -125,6 +125,11 @@ def _with(blocks: list[Block], titled: list[Block], row: Row) -> list[Block]:
         if length(joined) <= SECTION_LIMIT:
             return [*blocks[:-1], section(plain(joined))]
     return [*blocks, *titled, section(plain(text))]
+
+
+def _has_room_for(link: Mapping[str, str], blocks: list[Block]) -> bool:
+    addresses = [block["accessory"]["url"] for block in blocks if "accessory" in block]
+    return len(addresses) < BUTTONS and sum(map(length, [*addresses, link["href"]])) <= ADDRESSES_LIMIT
 
 
 def _row(event: Mapping[str, Any], names: Mapping[str, int]) -> Row:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from itertools import accumulate, groupby
 from typing import Any
 
-PROSE_LIMIT = 1200
+PROSE_LIMIT = 1000
 PROSE_LINES = 12
 """Characters and lines: ours, for what a person should take in at a glance. Whole texts are in the history."""
 
