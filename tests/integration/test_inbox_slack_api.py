@@ -359,9 +359,11 @@ def test_what_only_the_answer_of_was_lost_is_posted(bot: Bot, fault: object) -> 
     assert bot.http.messages()[0]["status"] is None
 
 
-@pytest.mark.parametrize("content", ["empty", "garbage", "html", "truncated"])
-def test_what_is_answered_in_nonsense_is_posted(bot: Bot, content: str) -> None:
-    bot.faults({"content": content})
+@pytest.mark.parametrize(
+    "fault", [*({"content": content} for content in ("empty", "garbage", "html", "truncated")), {"slow": 0.01}]
+)
+def test_what_is_answered_late_or_in_nonsense_is_posted(bot: Bot, fault: object) -> None:
+    bot.faults(fault)
 
     answer = bot.ask("chat.postMessage", text="hello")
 
