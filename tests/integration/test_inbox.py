@@ -18,6 +18,7 @@ from standardwebhooks import Webhook
 from pollbridge.local import inbox
 from pollbridge.local.slack import objection, pings
 from pollbridge.local.verifier import SCRIPT
+from pollbridge.notifying.http import Poster
 from pollbridge.notifying.notice import Notice
 from pollbridge.notifying.webhook import WebhookNotifier
 from pollbridge.secrets import WebhookSecret
@@ -91,7 +92,7 @@ def test_what_the_notifier_sends_is_accepted_while_secrets_rotate(receivers: Rec
     secret = WebhookSecret(url=url, signing_secret=new, previous_signing_secret=SECRET)
     event = {"id": "e1", "version": 1, "job": {"key": "é/✓"}, "error": "bang \x00 \u2028", "message": None}
 
-    WebhookNotifier(receivers, lambda: secret, {}).deliver(Notice("Job State Changed", event))
+    WebhookNotifier(Poster(allow_private=True), lambda: secret, {}).deliver([Notice("Job State Changed", event)])
 
     (message,) = receivers.messages()
     assert (message["verified"], message["reason"], message["body"]["data"]) == (True, None, event)

@@ -345,6 +345,7 @@ def test_what_slack_refuses_has_no_effect(bot: Bot, method: str, fault: dict[str
     assert (answer.status_code, answer.json()) == (status, refused(word))
     assert answer.headers.get("Retry-After") == ("30" if "retry_after" in fault else None)
     assert bot.texts == ["hello"]
+    assert bot.http.messages(after=1)[0]["reason"] == fault.get("error")
     assert bot.update(card)["ok"]
 
 

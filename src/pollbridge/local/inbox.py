@@ -32,8 +32,8 @@ BODY_LIMIT = 2**20
 class Message:
     """One request as it came in; `status` is null while it is unanswered, and for good when it was dropped.
 
-    `verified` is null where nothing is signed, or nobody could tell; `reason` says why it isn't true, or what Slack
-    objected to. `method` is that of Slack's Web API, else null.
+    `verified` is null where nothing is signed, or nobody could tell; `reason` says why it isn't true, or in what
+    word the message was refused. `method` is that of Slack's Web API, else null.
     """
 
     n: int
@@ -135,6 +135,7 @@ async def answered(
         return answer
     if fault.refuses:
         answer = refusal(request.match_info["kind"], fault)
+        message.reason = fault.error or message.reason
     response = await misbehave(request, fault, answer, lambda _: answer)
     message.status = None if fault.drop else response.status
     return response
