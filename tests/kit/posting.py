@@ -55,10 +55,12 @@ class Raw:
 
 
 @contextmanager
-def listening(speak: Speak, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Iterator[Raw]:
+def listening(
+    speak: Speak, host: str = "127.0.0.1", *, tls: ssl.SSLContext | None = None, hears: bool = True
+) -> Iterator[Raw]:
     """A server that does this with each connection, one after the other, once its request has arrived.
 
-    With `tls` it shakes hands first, and drops whoever refuses.
+    With `tls` it shakes hands first, and drops whoever refuses. If it doesn't hear, it speaks at once.
     """
     over = threading.Event()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -70,7 +72,8 @@ def listening(speak: Speak, host: str = "127.0.0.1", tls: ssl.SSLContext | None 
                 with suppress(OSError):
                     connection, _ = server.accept()
                     with connection, tls.wrap_socket(connection, server_side=True) if tls else connection as line:
-                        raw.requests.append(_request(line))
+                        if hears:
+                            raw.requests.append(_request(line))
                         speak(line, over)
 
         thread = threading.Thread(target=serve, daemon=True)

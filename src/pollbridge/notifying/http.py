@@ -83,7 +83,7 @@ class Poster:
         if target.scheme == "http" and not self.allow_private:
             raise DeliveryError("the address is plain http: use https, or allow_private = true")
         ours = {"Host": target.authority, "Content-Length": str(len(body)), **OURS}
-        told = _sendable(overruled(overruled(target.headers, headers), ours))
+        told = _sendable(_overruled(_overruled(target.headers, headers), ours))
         network = _Network(self.allow_private, _clock(deadline))
         try:
             with (
@@ -99,7 +99,7 @@ class Poster:
             raise DeliveryError("the connection broke", maybe_sent=True) from None
 
 
-def overruled(headers: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
+def _overruled(headers: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
     """Both, and ours alone where a name is the same: names of headers are equal whatever their case."""
     names = {name.lower() for name in ours}
     return {**{name: value for name, value in headers.items() if name.lower() not in names}, **ours}
