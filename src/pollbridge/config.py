@@ -28,6 +28,7 @@ from pydantic import (
 
 from pollbridge.model.change import Reason
 from pollbridge.model.job import State
+from pollbridge.routing import InvalidPattern, pattern
 from pollbridge.vendors import VENDORS, answer
 from pollbridge.vendors.answer import Vendor
 
@@ -199,12 +200,6 @@ def _all_of(field: str, values: Iterable[str] | None, known: Collection[str]) ->
             raise ValueError(f"{field} {value!r} is none of {', '.join(dict.fromkeys(known))}")
 
 
-def _is_pattern(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return bool(value) and all(_is_pattern(part) for part in value.values())
-    return isinstance(value, list | tuple) and bool(value)
-
-
 class Match(Section):
     """Which events a destination hears of. A key concerns only events that have the field."""
 
@@ -228,8 +223,6 @@ class Match(Section):
     def _one_way(self) -> Match:
         if self.pattern is not None and len(self.model_dump(exclude_none=True)) > 1:
             raise ValueError("pattern stands alone: leave the other keys out, or write them into the pattern")
-        if self.pattern and not _is_pattern(self.pattern):
-            raise ValueError("pattern is no EventBridge pattern: its leaves are lists that hold something")
         return self
 
 
@@ -312,6 +305,16 @@ class Configuration(Section):
             raise ValueError("no connection: add a [vendors.<name>] table")
         for name, destination in self.destinations.items():
             _all_of(f"destinations.{name}.match: connection", destination.match.connection, self.vendors)
+        return self
+
+    @model_validator(mode="after")
+    def _routable(self) -> Configuration:
+        for name, destination in self.destinations.items():
+            try:
+                pattern(destination.match, name)
+            except InvalidPattern as error:
+                key = "match" if destination.match.pattern is None else "match.pattern"
+                raise ValueError(f"destinations.{name}.{key}: {error}") from None
         return self
 
     @property

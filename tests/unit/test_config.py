@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, get_args
 
@@ -234,7 +234,15 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (connection(secret="*"), "vendors.mentionlab.secret: is neither a name"),
     (destination(secret="s"), "secret 's' would have to serve a connection and webhook"),
     ({**connection(), "history": {"retain": "9999d"}}, "history.retain: is longer than ten years"),
-    (match(pattern={"detail": {"a": "b"}}), "pattern is no EventBridge pattern"),
+    (match(pattern={"detail": {"a": "b"}}), "destinations.team.match.pattern: detail.a wants a list that holds"),
+    (match(pattern={"detail": {"a": [{"prefx": "b"}]}}), "match.pattern: detail.a: 'prefx' is no operator: prefix, "),
+    (match(pattern={"detail": {"a": [{"numeric": [">"]}]}}), "match.pattern: detail.a: numeric wants a comparison"),
+    (match(pattern={"detail": {"a": [date(2026, 6, 8)]}}), "match.pattern: detail.a: datetime.date(2026, 6, 8) is no"),
+    (match(pattern={"detail": {"a": [float("nan")]}}), "match.pattern: detail.a: nan is no text, number"),
+    (match(pattern={"$or": [{"source": ["a"]}, {"id": ["b"]}]}), "match.pattern: source is named twice"),
+    (match(pattern={"id": ["x" * 2048]}), "destinations.team.match.pattern: makes a pattern of 2083 characters"),
+    (match(labels={"prefix": ["a"]}), "destinations.team.match: detail.job.labels.prefix is a name that EventBridge"),
+    (match(scope=["x" * 2048]), "destinations.team.match: makes a pattern of "),
     (match(vendors=["mentionlab"]), "destinations.team.match.vendors: is no key pollbridge knows"),
     (match(vendor=["mentionlabs"]), "destinations.team.match: vendor 'mentionlabs' is none of mentionlab, "),
     (match(connection=["oration"]), "destinations.team.match: connection 'oration' is none of mentionlab"),

@@ -1,4 +1,4 @@
-"""Which events a destination hears of. The patterns are judged by a small EventBridge of our own."""
+"""Which events a destination hears of, by our matcher; moto's has to agree."""
 
 from __future__ import annotations
 
@@ -8,56 +8,51 @@ from typing import Any
 import pytest
 
 from pollbridge.config import Match
+from pollbridge.matching import mismatch
 from pollbridge.model.event import ConnectionEvent
 from pollbridge.model.job import State
-from pollbridge.routing import CONNECTION_TYPES, DESTINATION_TYPES, JOB_TYPES, SOURCE, WATCH_REQUESTED, pattern
+from pollbridge.routing import (
+    CONNECTION_TYPES,
+    DESTINATION_TYPES,
+    JOB_TYPES,
+    LONGEST_PATTERN,
+    SOURCE,
+    WATCH_REQUESTED,
+    InvalidPattern,
+    pattern,
+)
+from tests.kit.envelopes import TYPES, disabled, envelope, moto_matches, of_type
 from tests.kit.events import recovered, unreachable
 
 LOUD = {"Job State Changed", "Job Lost", "Vendor Unreachable", "Vendor Recovered", "Destination Disabled"}
 OPERATORS = {*CONNECTION_TYPES, *DESTINATION_TYPES}
-REASONS = {
-    "Job State Changed": ["state_changed"],
-    "Job First Seen": ["first_seen"],
-    "Job Lost": ["lost"],
-    "Job Updated": ["link_added"],
-    "Job Progressed": ["progressed"],
-}
 
 
 def matches(pattern: dict[str, Any], event: dict[str, Any]) -> bool:
-    """EventBridge: all fields of a pattern, any value of a list, any branch of `$or`."""
-    return all(
-        any(matches(branch, event) for branch in wanted) if field == "$or" else _field(wanted, event.get(field))
-        for field, wanted in pattern.items()
-    )
+    verdict = mismatch(pattern, event) is None
+    assert verdict == moto_matches(pattern, event)
+    return verdict
 
 
-def _field(wanted: Any, found: Any) -> bool:
-    if isinstance(wanted, dict):
-        return isinstance(found, dict) and matches(wanted, found)
-    assert isinstance(wanted, list) and wanted, "EventBridge refuses a pattern whose leaf is no list, or an empty one"
-    values = found if isinstance(found, list) else [found]
-    return any(value == want for value in values for want in wanted)
+def rule(match: dict[str, Any], destination: str = "me") -> dict[str, Any]:
+    return pattern(Match.model_validate(match), destination)
 
 
-def event(detail_type: str, *, state: str = "running", source: str = SOURCE, **detail: Any) -> dict[str, Any]:
-    """An event as it lies on the bus, with the fields that its type has."""
-    fields: dict[str, Any] = {"id": "e", "version": 1}
-    if detail_type not in DESTINATION_TYPES:
-        fields |= {"vendor": "oration", "connection": "labs"}
-    if detail_type in JOB_TYPES:
-        job = {"kind": "job", "scope": "p", "labels": detail.pop("labels", {})}
-        fields |= {"job": job, "to": {"state": state}, "reasons": REASONS[detail_type]}
-    return {"source": source, "detail-type": detail_type, "detail": {**fields, **detail}}
+def event(detail_type: str, **told: Any) -> dict[str, Any]:
+    """An event of that type at the connection `labs`, of the vendor oration."""
+    source = told.pop("source", SOURCE)
+    asked = {} if detail_type in DESTINATION_TYPES else {"vendor": "oration", "connection": "labs"}
+    fields = told if detail_type in JOB_TYPES else {}
+    return {**envelope(of_type(detail_type, **asked, **fields)), "source": source}
 
 
 def hears(match: dict[str, Any], detail_type: str, **fields: Any) -> bool:
-    return matches(pattern(Match.model_validate(match)), event(detail_type, **fields))
+    return matches(rule(match), event(detail_type, **fields))
 
 
 def heard(match: dict[str, Any], **fields: Any) -> set[str]:
     """The types of event, of those whose fields are these, that a destination hears of."""
-    return {name for name in (*JOB_TYPES, *CONNECTION_TYPES, *DESTINATION_TYPES) if hears(match, name, **fields)}
+    return {name for name in TYPES if hears(match, name, **fields)}
 
 
 def test_by_default_everything_but_the_quiet_is_heard() -> None:
@@ -71,7 +66,7 @@ def test_an_update_is_heard_only_when_it_brings_a_link() -> None:
     assert hears({"detail_type": ["Job Updated"]}, "Job Updated", reasons=["archived"])
 
 
-@pytest.mark.parametrize("name", [*JOB_TYPES, *CONNECTION_TYPES, *DESTINATION_TYPES])
+@pytest.mark.parametrize("name", TYPES)
 def test_a_destination_hears_of_the_type_it_asks_for_and_no_other(name: str) -> None:
     assert heard({"detail_type": [name]}) == {name}
 
@@ -127,9 +122,7 @@ def test_a_key_concerns_only_events_that_have_the_field(match: dict[str, Any], h
 def test_of_a_vendors_trouble_all_hear_but_who_asks_for_other_vendors_or_types(
     told: ConnectionEvent, match: dict[str, Any], heard_of: bool
 ) -> None:
-    lies = {"source": SOURCE, "detail-type": told.detail_type, "detail": json.loads(told.json_text())}
-
-    assert matches(pattern(Match.model_validate(match)), lies) is heard_of
+    assert matches(rule(match), envelope(told)) is heard_of
 
 
 @pytest.mark.parametrize(
@@ -156,7 +149,7 @@ def test_every_label_must_be_met() -> None:
 @pytest.mark.promise(28)
 @pytest.mark.parametrize("match", [{}, {"state": ["failed"]}, {"pattern": {}}, {"pattern": {"source": ["them"]}}])
 def test_only_our_own_events_are_heard(match: dict[str, Any]) -> None:
-    ours = pattern(Match.model_validate(match))
+    ours = rule(match)
 
     assert ours["source"] == [SOURCE]
     assert not matches(ours, event("Job State Changed", state="failed", source="them"))
@@ -167,19 +160,92 @@ def test_only_our_own_events_are_heard(match: dict[str, Any]) -> None:
 def test_a_request_to_watch_is_told_to_nobody(match: dict[str, Any]) -> None:
     request = {"source": SOURCE, "detail-type": WATCH_REQUESTED, "detail": {"key": "oration/job/p/1", "labels": {}}}
 
-    assert not matches(pattern(Match.model_validate(match)), request)
+    assert not matches(rule(match), request)
 
 
 def test_a_raw_pattern_stays_as_written() -> None:
     raw = {"detail-type": ["Job Lost"], "detail": {"job": {"id": ["7"]}}}
 
-    assert pattern(Match.model_validate({"pattern": raw})) == {"source": [SOURCE], **raw}
+    assert rule({"pattern": raw}) == {"source": [SOURCE], **raw}
 
 
 @pytest.mark.parametrize("match", [{}, {"state": ["failed"], "reasons": ["lost"]}, {"detail_type": ["Job Lost"]}])
 def test_a_pattern_is_plain_json(match: dict[str, Any]) -> None:
-    made = pattern(Match.model_validate(match))
+    made = rule(match)
 
     assert json.loads(json.dumps(made)) == made
     assert "$or" not in made or len(made["$or"]) > 1
     assert len(json.dumps(made)) < 2048
+
+
+JOBS_AND_VENDORS, JOBS = {*JOB_TYPES, *CONNECTION_TYPES}, {*JOB_TYPES}
+
+KEYS: dict[str, tuple[Any, Any, set[str]]] = {
+    "vendor": (["oration"], ["scale"], JOBS_AND_VENDORS),
+    "connection": (["labs"], ["oration"], JOBS_AND_VENDORS),
+    "kind": (["job"], ["execution"], JOBS),
+    "scope": (["p"], ["q"], JOBS),
+    "state": (["running"], ["failed"], JOBS),
+    "labels": ({"team": ["docs"]}, {"team": ["web"]}, JOBS),
+}
+"""Each key with what the event is like, what it is not like, and the types that have the field."""
+
+
+@pytest.mark.parametrize("name", TYPES)
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_narrows_every_type_that_has_its_field_and_no_other(name: str, key: str) -> None:
+    like, unlike, narrowed = KEYS[key]
+
+    assert hears({"detail_type": [name], key: like}, name, labels={"team": "docs"})
+    assert hears({"detail_type": [name], key: unlike}, name, labels={"team": "docs"}) is (name not in narrowed)
+
+
+@pytest.mark.parametrize("name", JOB_TYPES)
+@pytest.mark.parametrize("reason", ["reopened", "expired", "archived", "first_seen", "progressed"])
+def test_a_reason_is_looked_for_among_all_of_an_event(name: str, reason: str) -> None:
+    told = [*event(name)["detail"]["reasons"]]
+
+    assert hears({"detail_type": [name], "reasons": [*told, "found"]}, name)
+    assert hears({"detail_type": [name], "reasons": [reason]}, name) is (reason in told)
+
+
+@pytest.mark.promise(28)
+@pytest.mark.parametrize("match", [{}, {"state": ["failed"]}, {"detail_type": ["Destination Disabled"]}])
+def test_a_destination_hears_of_the_others_disabling_and_not_of_its_own(match: dict[str, Any]) -> None:
+    assert matches(rule(match, "team"), envelope(disabled("service")))
+    assert not matches(rule(match, "team"), envelope(disabled("team")))
+
+
+def test_a_destination_that_asks_for_no_such_event_has_no_branch_for_it() -> None:
+    assert "destination" not in json.dumps(rule({"detail_type": ["Job Lost", "Vendor Unreachable"]}))
+
+
+def test_a_source_in_the_branches_of_a_raw_pattern_cannot_stand_beside_ours() -> None:
+    raw = {"$or": [{"source": ["them"]}, {"detail-type": ["Job Lost"]}]}
+
+    with pytest.raises(InvalidPattern, match=r"^source is named twice"):
+        rule({"pattern": raw})
+
+
+@pytest.mark.parametrize("name", ["prefix", "exists", "$or", "regex"])
+def test_a_label_that_eventbridge_keeps_for_itself_is_refused_where_it_stands_in_a_branch(name: str) -> None:
+    with pytest.raises(InvalidPattern, match=r"^detail\.job\.labels\."):
+        rule({"labels": {name: ["a"]}})
+
+
+def test_a_label_with_dots_in_its_name_is_met() -> None:
+    assert hears({"labels": {"team.name": ["docs"]}}, "Job Lost", labels={"team.name": "docs"})
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "🙂"])
+def test_the_longest_pattern_is_what_eventbridge_takes(letter: str) -> None:
+    """Beyond U+FFFF a character is two of Java's."""
+    match = {"detail_type": ["Job Lost"], "scope": ["x"]}
+    spare = LONGEST_PATTERN - len(json.dumps(rule(match), separators=(",", ":")))
+    width = len(letter.encode("utf-16-le")) // 2
+    full = "x" + letter * (spare // width) + "x" * (spare % width)
+
+    assert rule({**match, "scope": [full]})["detail"]["job"]["scope"] == [full]
+
+    with pytest.raises(InvalidPattern, match=r"^makes a pattern of 2049 characters; EventBridge takes 2048$"):
+        rule({**match, "scope": [full + "x"]})
