@@ -50,8 +50,8 @@ def doctor(as_json: bool) -> None:
 def private_addresses(deployment: Deployment) -> Iterator[Finding]:
     """Whoever may reach what is not public: it is meant for tests, and seldom for more."""
     configuration = deployment.configuration
-    named = [("connection", configuration.vendors), ("destination", configuration.destinations)]
-    admitted = [f"{kind} {name}" for kind, owners in named for name, owner in owners.items() if owner.allow_private]
+    admitted = [f"connection {name}" for name, owner in configuration.vendors.items() if owner.allow_private]
+    admitted += [f"destination {name}" for name, owner in configuration.destinations.items() if owner.allow_private]
     for about in admitted:
         says = "may reach private addresses, and speak plain http"
         yield Finding("allow_private", about, says, "unless that is meant: take allow_private out, and deploy")

@@ -39,7 +39,9 @@ class Api:
     def update(self, posted: Posted, message: Mapping[str, Any]) -> None:
         """Replace a message. Twice is fine. Raises NoCard where there is nothing to replace."""
         try:
-            self._call("chat.update", {"channel": posted.channel, "ts": posted.ts, **message})
+            # An update's text is searched for names, unless told otherwise; a post's is not.
+            plainly = {"parse": "none", "link_names": False}
+            self._call("chat.update", {"channel": posted.channel, "ts": posted.ts, **message, **plainly})
         except DeliveryError as error:
             error.maybe_sent = False
             raise

@@ -39,6 +39,7 @@ CLOSED = frozenset(
         "enterprise_is_restricted",
         "invalid_auth",
         "is_archived",
+        "is_inactive",
         "missing_scope",
         "no_permission",
         "not_allowed_token_type",
@@ -71,14 +72,28 @@ WRONG = frozenset(
 )
 """This message will never be taken."""
 
-NO_CARD = frozenset({"cant_update_message", "edit_window_closed", "message_not_found", "thread_not_found"})
-"""The message that was to be updated or replied to is gone, or can't be changed any more."""
+NO_CARD = frozenset({"cant_update_message", "edit_window_closed", "message_not_found"})
+"""The message that was to be updated is gone, or can't be changed any more."""
+
+NO_THREAD = frozenset(
+    {
+        "cannot_reply_to_message",
+        "invalid_thread_ts",
+        "restricted_action_non_threadable_channel",
+        "restricted_action_thread_locked",
+        "thread_not_found",
+    }
+)
+"""The message that was to be replied to is gone, or takes no replies."""
+
+HALF = frozenset({"fatal_error", "internal_error"})
+"""Slack broke: "It's possible some aspect of the operation succeeded before the error was raised"."""
 
 _WORD = re.compile(r"[a-z][a-z_]{1,60}")
 
 
 class NoCard(DeliveryError):
-    """The card that was to be updated isn't there any more."""
+    """The card that was to be updated or replied to isn't there, or can't be."""
 
 
 def of_webhook(answer: Response) -> DeliveryError:
@@ -93,8 +108,10 @@ def of_method(answer: Response, word: str) -> DeliveryError:
     outcome = _word(word) or f"HTTP {answer.status}"
     if answer.status == 429 or word in {"ratelimited", "rate_limited"}:
         return _error(answer, outcome, Treatment.LATER)
-    if word in NO_CARD:
-        return NoCard(outcome, code=answer.status)
+    if word in NO_CARD | NO_THREAD:
+        return NoCard(outcome, Treatment.GIVE_UP, code=answer.status, response=answer.text)
+    if word in HALF:
+        return DeliveryError(outcome, maybe_sent=True, code=answer.status, response=answer.text)
     treatment = Treatment.DISABLE if word in CLOSED else Treatment.GIVE_UP if word in WRONG else Treatment.RETRY
     return _error(answer, outcome, treatment)
 

@@ -131,8 +131,8 @@ def _change(event: Mapping[str, Any]) -> str:
         told[0] = f"reopened: {told[0]}"
     if Reason.FOUND in reasons:
         told[0] = f"found again: {told[0]}"
-    if (what := update(event)) and {Reason.LINK_ADDED, Reason.ERROR_CHANGED}.intersection(reasons):
-        told.append(what)
+    if Reason.LINK_ADDED in reasons or (Reason.ERROR_CHANGED in reasons and Reason.STATE_CHANGED not in reasons):
+        told.append(update(event) or "")
     if not (event["to"]["lost"] or expired(event)):
         told.append(stressed(counts(event["progress"] or {}, *COUNTED)).replace(" · ", ", "))
     test = f"{TEST} Test: " if is_test(event) else ""

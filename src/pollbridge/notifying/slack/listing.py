@@ -140,6 +140,8 @@ def _row(event: Mapping[str, Any], names: Mapping[str, int]) -> Row:
     told = [called, steps(event), ", ".join(counts(event["progress"] or {}, *COUNTED))]
     if {Reason.LINK_ADDED, Reason.ERROR_CHANGED}.intersection(event["reasons"]) and "→" not in told[1]:
         told.append(update(event) or "")
+    if event["to"]["state"] == State.UNKNOWN and event["to"]["vendor_status"]:
+        told.append(f"says “{short(event['to']['vendor_status'], ERROR_LIMIT)}”")
     told.append(short(event["error"] or "", ERROR_LIMIT))
     links = [link for link in event["links"] if link["rel"] == "pull_request"]
     test = "test: " if is_test(event) else ""
@@ -152,8 +154,8 @@ def _group(event: Mapping[str, Any]) -> str:
     return "expired" if expired(event) else State(event["to"]["state"])
 
 
-def _rank(row: Row) -> tuple[int, bool, str]:
-    return RANKS[row.group], row.link is None, row.text
+def _rank(row: Row) -> tuple[int, bool]:
+    return RANKS[row.group], row.link is None
 
 
 def _title(group: str, count: int) -> Block:

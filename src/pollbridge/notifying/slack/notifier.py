@@ -75,7 +75,7 @@ class SlackNotifier:
             raise NotYet(CARD_IS_TAKEN) from None
         try:
             shown = self._card(api, notice, standing)
-            api.post(reply(notice), thread=Posted(shown.channel, shown.ts))
+            self._reply(api, notice, shown)
         finally:
             self.cards.release(notice.pk)
 
@@ -87,6 +87,18 @@ class SlackNotifier:
             with suppress(NoCard):
                 api.update(Posted(standing.channel, standing.ts), card(notice))
                 return self._kept(notice, replace(standing, version=notice.version))
+        return self._new_card(api, notice)
+
+    def _reply(self, api: Api, notice: Notice, shown: Card) -> None:
+        try:
+            api.post(reply(notice), thread=Posted(shown.channel, shown.ts))
+        except NoCard:
+            if notice.version < shown.version:
+                raise
+            # The thread is closed: what is new stands on a card of its own.
+            self._new_card(api, notice)
+
+    def _new_card(self, api: Api, notice: Notice) -> Card:
         posted = api.post(card(notice))
         assert api.secret.channel, "a bot's secret names its channel"
         return self._kept(notice, Card(api.secret.channel, posted.channel, posted.ts, notice.version))
