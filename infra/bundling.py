@@ -23,8 +23,8 @@ COMMON = ("aws-lambda-powertools", "botocore", "pydantic")
 DEPENDENCIES = {
     "poller": (*COMMON, "aiohttp"),
     "publisher": COMMON,
-    "slack_notifier": (*COMMON, "httpx"),
-    "webhook_notifier": (*COMMON, "httpx", "standardwebhooks"),
+    "slack_notifier": (*COMMON, "httpcore"),
+    "webhook_notifier": (*COMMON, "httpcore", "standardwebhooks"),
     "registrar": COMMON,
     "auditor": COMMON,
 }

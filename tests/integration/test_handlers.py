@@ -77,13 +77,7 @@ class Deployment:
         client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(values))
 
     def wake(self, function: str, with_: dict[str, Any]) -> Any:
-        module = loaded(function)
-        try:
-            return module.handler(with_, Context())
-        finally:
-            if hasattr(module, "worker"):
-                # It lives as long as its function, which here ends.
-                module.worker().deliveries.notifier.http.close()
+        return loaded(function).handler(with_, Context())
 
     @property
     def dead_letters(self) -> list[dict[str, Any]]:
