@@ -96,11 +96,12 @@ def _branches(types: list[str], fields: Mapping[str, Any], match: Match) -> list
     if match.detail_type is not None or match.reasons is not None:
         return _branch(types, fields)
     # Unless asked otherwise, an update is worth a message only when it brings a link.
-    updated = {**fields, "reasons": ["link_added"]}
-    return [
-        *_branch([name for name in types if name != "Job Updated"], fields),
-        *_branch([name for name in types if name == "Job Updated"], updated),
+    branches = [
+        *_branch([name for name in types if name != "Job Updated"], {}),
+        *_branch(["Job Updated"], {"reasons": ["link_added"]}),
     ]
+    # What both want is written once: scopes soon fill a pattern.
+    return [{"$or": branches, "detail": dict(fields)}] if fields else branches
 
 
 def _branch(types: list[str], fields: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -91,7 +91,7 @@ def render(file: str, name: str, as_json: bool) -> None:
     except (DeliveryError, ValueError) as error:
         fail(f"{_called(file)} cannot be told: {error}")
     if as_json:
-        click.echo(_harmless(body) if sys.stdout.isatty() else body, nl=sys.stdout.isatty())
+        click.echo(_harmless(body) if _on_terminal() else body, nl=_on_terminal())
     else:
         click.echo(_harmless(json.dumps(json.loads(body), ensure_ascii=False, indent=2)))
 
@@ -113,6 +113,10 @@ def _body(destination: Destination, notice: Notice) -> str:
     if destination.type == "webhook":
         return webhook.body(notice)
     return json.dumps(message(notice), ensure_ascii=False, separators=(",", ":"))
+
+
+def _on_terminal() -> bool:
+    return sys.stdout.isatty()
 
 
 def _harmless(text: str) -> str:
