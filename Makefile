@@ -6,7 +6,7 @@ EMULATOR := .venv-emulator
 PIP := -m pip install -qq --disable-pip-version-check --require-hashes
 CODE := src infra functions tests bench
 
-.PHONY: install format lint test e2e bench simulate synth check demo lock promises
+.PHONY: install format lint test e2e bench simulate synth check demo lock pictures promises
 .SILENT:
 
 install:
@@ -66,6 +66,9 @@ demo: install
 
 promises: install
 	$(BIN)/python -m tests.promises
+
+pictures: install
+	$(BIN)/python -m docs.slack.draw
 
 # Markers and hashes of every platform in one file each: bundles are for another Python than this one.
 LOCK := .build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \

@@ -13,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pollbridge.local.slack import UPDATE_LIMIT, objection, pings
+from pollbridge.model.change import detect
 from pollbridge.model.event import Cause, Changes, Trouble
-from pollbridge.model.job import State
+from pollbridge.model.job import JobKey, Link, Snapshot, State
 from pollbridge.notifying.notice import Notice
 from pollbridge.notifying.slack.message import card, listing, message, reply
 from tests.kit.events import notice, recovered, unreachable
 from tests.unit.slack_words import HOSTILE, KEYS, PULL_REQUEST, WORDS, changes, disabled, step, texts
+from tests.unit.slack_words import told as changed
 
 WRITTEN = WORDS.filter(lambda text: text is not None)
 OUTAGES = st.fixed_dictionaries(
@@ -125,3 +127,15 @@ def test_half_a_character_is_left_out(show: Any) -> None:
     shown = json.dumps(show(told), ensure_ascii=False).encode()
 
     assert b"x" in shown
+
+
+@pytest.mark.promise(42)
+@pytest.mark.parametrize("show", [message, card, reply, listed])
+@pytest.mark.parametrize("character", ['"', "\\", "&", "😀", "字"])
+def test_what_is_long_everywhere_is_not_too_long_in_all(show: Any, character: str) -> None:
+    links = [Link(rel=character * 80, href="https://x.test/" + "a" * size) for size in (2985, 2033, 900, 3100)]
+    prose, key = character * 50_000, JobKey("m" * 40, "job", character * 20, "x" * 600)
+    given = {"vendor_status": prose, "error": prose, "message": prose, "links": tuple(links)}
+    told = changed(detect(None, Snapshot(state=State.UNKNOWN, name=prose, **given)), key, None, **{prose[:64]: prose})
+
+    assert objection(show(told)) is None
