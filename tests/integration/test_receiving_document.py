@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pollbridge.cli.delivering import _test_event
 from pollbridge.notifying.deliveries import RESPONSE_KEPT
 from pollbridge.notifying.http import DEADLINE, RESPONSE_LIMIT, Poster
 from pollbridge.notifying.notice import Notice
@@ -96,3 +97,12 @@ def test_the_document_tells_what_is_left_out_first() -> None:
     assert [len(error.encode()) for error in cut] == [limit for _, limit in steps]
     assert all(error.endswith("…") for error in cut)
     assert "all but the first 1,024 bytes of `error` and `message`, then all but 128" in SAID
+
+
+def test_the_document_tells_what_a_test_looks_like() -> None:
+    told = _test_event("service")
+    event = json.loads(body(Notice(told.detail_type, json.loads(told.event))))
+
+    assert f"It is a `{event['type']}` of vendor `{event['data']['vendor']}`" in SAID
+    assert event["data"]["job"]["key"].startswith("pollbridge/test/")
+    assert "whose `job.key` begins with `pollbridge/test/`" in SAID
