@@ -26,7 +26,7 @@ from tests.kit.stranger import Stranger
 
 SCRIPT = Path(__file__).with_name("verifiers.mjs")
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds that the Node process may live: a test that waits for it ends."""
 
 TOLERANCE = 300.0
