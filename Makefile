@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 EMULATOR := .venv-emulator
 PIP := -m pip install -qq --disable-pip-version-check --require-hashes
-CODE := src infra functions tests bench
+CODE := src infra functions tests bench examples
 
 .PHONY: install format lint test e2e bench simulate synth check demo lock pictures promises
 .SILENT:
@@ -81,3 +81,5 @@ lock:
 		pyproject.toml requirements/build.in -o requirements/dev.txt
 	$(LOCK) requirements/emulator.in -o requirements/emulator.txt
 	npm install --silent --package-lock-only
+	# npm writes into node_modules too, after the lock, so that `make install` would think itself done.
+	touch package-lock.json

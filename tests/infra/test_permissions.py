@@ -24,7 +24,7 @@ ALLOWED = {
         "sqs:SendMessage",
     },
     "publisher": {*STREAMING, "dynamodb:UpdateItem", "events:PutEvents", "sqs:SendMessage"},
-    "slack_notifier": NOTIFYING,
+    "slack_notifier": {*NOTIFYING, "dynamodb:Query"},
     "webhook_notifier": NOTIFYING,
     "registrar": {*RECORDING, *CONSUMING},
     "auditor": {
@@ -123,6 +123,7 @@ def test_queries_and_scans_are_of_the_indexes_they_need(template: Template) -> N
 
     assert found == {
         ("poller", "dynamodb:Query"): {"due"},
+        ("slack_notifier", "dynamodb:Query"): {"timeline"},
         ("auditor", "dynamodb:Query"): {"unpublished"},
         ("auditor", "dynamodb:Scan"): {"due"},
     }

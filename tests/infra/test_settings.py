@@ -48,6 +48,12 @@ def test_dead_letters_are_kept_as_long_as_their_source_and_outlive_the_stack(tem
             assert dead.rest["DeletionPolicy"] == dead.rest["UpdateReplacePolicy"] == "Retain"
 
 
+@pytest.mark.promise(38)
+def test_undelivered_messages_outlive_their_destination(template: Template) -> None:
+    for queue in template.all("SQS::Queue"):
+        assert queue.rest["DeletionPolicy"] == queue.rest["UpdateReplacePolicy"] == "Retain"
+
+
 def test_the_table_can_be_restored_and_forgets_what_expired(template: Template) -> None:
     (table,) = template.all("DynamoDB::Table")
 

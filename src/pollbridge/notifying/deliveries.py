@@ -15,7 +15,7 @@ from pollbridge.history.ledger import Attempt, Claimed, Delivery, Ledger, NotDue
 from pollbridge.history.table import LostRace
 from pollbridge.model.instant import iso
 from pollbridge.notifying.notice import DeliveryError, Notice, Notifier, NotYet, Treatment
-from pollbridge.notifying.retries import ELSEWHERE, LONGEST, OLDEST, RetryClock
+from pollbridge.notifying.retries import ELSEWHERE, LONGEST, OLDEST, STEPS, RetryClock
 from pollbridge.notifying.standing import Standing
 
 NO_TIME = 20.0
@@ -191,7 +191,7 @@ class Deliveries:
         """How long until the next attempt; None when there is none."""
         if error.treatment is Treatment.LATER and self._age(message) <= OLDEST:
             # Being told to come later exhausts nothing.
-            return error.wait or self.clock.wait(delivery.tries + 1, error.retry_after) or SOON
+            return error.wait or self.clock.wait(min(delivery.tries + 1, len(STEPS)), error.retry_after)
         return self.clock.wait(delivery.tries + 1, error.retry_after) if error.treatment is Treatment.RETRY else None
 
     def _finish(self, parcels: Sequence[Parcel], status: Status, attempt: Attempt) -> None:
