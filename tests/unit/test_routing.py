@@ -6,10 +6,12 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pollbridge.config import Match
 from pollbridge.matching import mismatch
-from pollbridge.model.event import ConnectionEvent
+from pollbridge.model.event import ConnectionEvent, Event
 from pollbridge.model.job import State
 from pollbridge.routing import (
     CONNECTION_TYPES,
@@ -21,7 +23,7 @@ from pollbridge.routing import (
     InvalidPattern,
     pattern,
 )
-from tests.kit.envelopes import TYPES, disabled, envelope, moto_matches, of_type
+from tests.kit.envelopes import EVENTS, TYPES, disabled, envelope, moto_matches, of_type
 from tests.kit.events import recovered, unreachable
 
 LOUD = {"Job State Changed", "Job Lost", "Vendor Unreachable", "Vendor Recovered", "Destination Disabled"}
@@ -249,3 +251,27 @@ def test_the_longest_pattern_is_what_eventbridge_takes(letter: str) -> None:
 
     with pytest.raises(InvalidPattern, match=r"^makes a pattern of 2049 characters; EventBridge takes 2048$"):
         rule({**match, "scope": [full + "x"]})
+
+
+def some(*values: str) -> st.SearchStrategy[list[str] | None]:
+    return st.none() | st.lists(st.sampled_from(values), min_size=1, max_size=2, unique=True)
+
+
+MATCHES = st.fixed_dictionaries(
+    {
+        "vendor": some("oration", "scale"),
+        "connection": some("oration", "docs"),
+        "kind": some("job", "execution"),
+        "scope": some("p", "q"),
+        "state": some("failed", "running", "succeeded"),
+        "reasons": some("lost", "link_added", "state_changed"),
+        "detail_type": some(*TYPES),
+        "labels": st.none() | st.dictionaries(st.sampled_from(["team", "env"]), st.just(["docs"])),
+    }
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(match=MATCHES, event=EVENTS)
+def test_whatever_a_match_says_moto_hears_what_we_do(match: dict[str, Any], event: Event) -> None:
+    matches(rule(match, "team"), envelope(event))
