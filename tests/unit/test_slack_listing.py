@@ -85,6 +85,18 @@ def test_slack_takes_a_list_of_any_length_and_all_are_counted(number: int, linke
     assert len(told) >= min(number, 25)
 
 
+def test_a_list_with_everything_in_it_has_no_more_blocks_than_slack_takes() -> None:
+    link = (Link(rel="pull_request", href="https://x.test/"),)
+    plain = [job(n, state) for n, state in enumerate(State) if state is not State.RUNNING]
+    linked = [job(n, State.FAILED, links=link) for n in range(20, 50)]
+    others = [stood(Snapshot(state=State.RUNNING, name="a"), reason) for reason in (Reason.LOST, Reason.EXPIRED)]
+    shown = listing([notice(unreachable()), *plain, *linked, *others, step(State.PENDING, State.RUNNING)])
+
+    assert len(accessories(shown)) == 20
+    assert not any(line.startswith("…") for line in lines(shown))
+    assert objection(shown) is None
+
+
 def test_what_did_not_fit_is_counted_by_state_with_the_way_to_see_it() -> None:
     shown = listing([job(n, State.FAILED if n < 50 else State.SUCCEEDED, error="x" * 80) for n in range(500)])
 

@@ -134,8 +134,9 @@ def test_no_count_is_told_that_the_vendor_did_not_tell(counts: dict[str, int], l
     assert summary(shown).split("\n") == ["*pending → running*", *([line] if line else [])]
 
 
-def test_a_job_without_a_name_goes_by_its_kind_and_id() -> None:
-    shown = message(told(detect(None, Snapshot(state=State.FAILED, name="\u202e \n"))))
+@pytest.mark.parametrize("name", [None, "", "\u202e \n", "\u200d", "\u3164\u2800", "\u0301"])
+def test_a_job_without_a_name_goes_by_its_kind_and_id(name: str | None) -> None:
+    shown = message(told(detect(None, Snapshot(state=State.FAILED, name=name))))
 
     assert header(shown) == "🔴 mentionlab · job 1 failed"
 

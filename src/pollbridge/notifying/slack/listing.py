@@ -42,16 +42,11 @@ MESSAGE_LIMIT = 11_000
 """Bytes of JSON. Slack counts a whole message somehow and publishes no number; from about 13,000 on it answers
 msg_blocks_too_long: https://github.com/slackapi/bolt-js/issues/2509 and …/2867."""
 
-BLOCKS_LIMIT = 50
-"""https://docs.slack.dev/reference/block-kit/blocks: in a message."""
-
 NAME_LIMIT = 60
 ERROR_LIMIT = 80
 BUTTONS = 20
-"""Characters, and lines with a button: ours."""
-
-FOOT = 3
-"""Blocks that are no lines: the headline, what did not fit, and the moment."""
+"""Characters, and lines with a button: ours. Each of those is a block; with a title and a section for each of the
+groups there are fewer than the 50 that a message may have: https://docs.slack.dev/reference/block-kit/blocks."""
 
 GROUPS = {
     State.FAILED: ("🔴", "failed"),
@@ -91,7 +86,7 @@ def listing(events: Sequence[Mapping[str, Any]], others: Sequence[str] = ()) -> 
     told = fit(f"{GROUPS[rows[0].group][0]} {_who(events)} · {_how_many(events)}: {_tally(rows)}", HEADER_LIMIT)
     head = [header(told), *([section(plain("\n".join(others)))] if others else [])]
     foot = context(_when(events))
-    blocks, shown = _lines(rows, size([*head, foot]), len(others[:1]))
+    blocks, shown = _lines(rows, size([*head, foot]))
     more = [section(plain(_more(events, rows[shown:])))] if rows[shown:] else []
     return posted(told, *head, *blocks, *more, foot)
 
@@ -101,14 +96,14 @@ def size(blocks: list[Block]) -> int:
     return len(json.dumps(blocks, ensure_ascii=False, separators=(",", ":")).encode())
 
 
-def _lines(rows: Sequence[Row], taken: int, blocks_taken: int) -> tuple[list[Block], int]:
+def _lines(rows: Sequence[Row], taken: int) -> tuple[list[Block], int]:
     """As many of the first rows as there is room for, and their number."""
     blocks: list[Block] = []
     group, counted = None, Counter(row.group for row in rows)
     for shown, row in enumerate(rows):
         titled = [] if row.group == group else [_title(row.group, counted[row.group])]
         grown = _with(blocks, titled, row)
-        if size(grown) + taken > MESSAGE_LIMIT or len(grown) + blocks_taken + FOOT > BLOCKS_LIMIT:
+        if size(grown) + taken > MESSAGE_LIMIT:
             return blocks, shown
         blocks, group = grown, row.group
     return blocks, len(rows)
