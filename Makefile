@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 EMULATOR := .venv-emulator
 PIP := -m pip install -qq --disable-pip-version-check --require-hashes
-CODE := src infra functions tests bench examples
+CODE := src infra functions tests bench examples docs
 
 .PHONY: install format lint test e2e bench simulate synth check demo lock pictures promises
 .SILENT:

@@ -15,6 +15,9 @@ from pollbridge.secrets import SlackSecret
 
 JSON = "application/json; charset=utf-8"
 
+NO_PREVIEWS = {"unfurl_links": False, "unfurl_media": False}
+"""A post's links are on its buttons; Slack would fetch them, and show below it what it finds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Posted:
@@ -34,7 +37,7 @@ class Api:
     def post(self, message: Mapping[str, Any], *, thread: Posted | None = None) -> Posted:
         """Post to the secret's channel, or into a thread."""
         place = {"channel": thread.channel, "thread_ts": thread.ts} if thread else {"channel": self.secret.channel}
-        return self._call("chat.postMessage", {**place, **message, "unfurl_links": False, "unfurl_media": False})
+        return self._call("chat.postMessage", {**place, **message, **NO_PREVIEWS})
 
     def update(self, posted: Posted, message: Mapping[str, Any]) -> None:
         """Replace a message. Twice is fine. Raises NoCard where there is nothing to replace."""

@@ -16,7 +16,7 @@ from pollbridge.history.cards import Card, Cards
 from pollbridge.history.ledger import Claimed
 from pollbridge.notifying.http import Poster
 from pollbridge.notifying.notice import DeliveryError, Notice, NotYet, Receipt
-from pollbridge.notifying.slack.api import JSON, Api, Posted
+from pollbridge.notifying.slack.api import JSON, NO_PREVIEWS, Api, Posted
 from pollbridge.notifying.slack.bursts import Bursts
 from pollbridge.notifying.slack.errors import NoCard, of_webhook
 from pollbridge.notifying.slack.message import card, listing, message, reply
@@ -61,7 +61,7 @@ class SlackNotifier:
 
     def _post(self, url: str, notices: Sequence[Notice]) -> Receipt:
         told = message(notices[0]) if len(notices) == 1 else listing(notices)
-        body = json.dumps(told, ensure_ascii=False).encode()
+        body = json.dumps({**told, **NO_PREVIEWS}, ensure_ascii=False).encode()
         answer = self.poster.post(url, body, {"Content-Type": JSON})
         if answer.status != 200:
             raise of_webhook(answer)
