@@ -44,6 +44,19 @@ secret = "e2e/chat"
 allow_private = true
 [destinations.chat.match]
 state = ["succeeded", "failed"]
+[destinations.other]
+type = "webhook"
+secret = "e2e/other"
+allow_private = true
+[destinations.other.match]
+labels = {{"for" = ["other"]}}
+detail_type = ["Job State Changed", "Job First Seen"]
+[destinations.inside]
+type = "webhook"
+secret = "e2e/inside"
+[destinations.inside.match]
+labels = {{"for" = ["nobody"]}}
+detail_type = ["Job State Changed"]
 """
 
 
@@ -54,7 +67,7 @@ class Local:
     environment: dict[str, str]
     stranger: Stranger
 
-    def run(self, *arguments: str, stdin: str = "", code: int = 0) -> str:
+    def run(self, *arguments: str, stdin: str = "", code: int = 0, output: bool = False) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "pollbridge", *arguments],
             env=self.environment,
@@ -65,7 +78,7 @@ class Local:
             check=False,
         )
         assert done.returncode == code, done.stderr + done.stdout
-        return done.stdout if code == 0 else done.stderr
+        return done.stdout if code == 0 or output else done.stderr
 
     def json(self, *arguments: str) -> Any:
         return json.loads(self.run(*arguments, "--json"))
@@ -104,6 +117,8 @@ def _store_secrets(deployed: Local, server: Stranger) -> None:
         "e2e/ml": {"x-api-key": "key-ml-canary"},
         "e2e/hook": {"url": f"{server.url}/hook", "signing_secret": SIGNING_SECRET},
         "e2e/chat": {"webhook_url": f"{server.url}/slack"},
+        "e2e/other": {"url": f"{server.url}/other", "signing_secret": SIGNING_SECRET},
+        "e2e/inside": {"url": f"https://127.0.0.1:{server.port}/inside", "signing_secret": SIGNING_SECRET},
     }.items():
         deployed.run("secret", "set", name, stdin=json.dumps(held))
 

@@ -37,12 +37,16 @@ class Post:
 
 
 class Stranger:
-    """Answers GETs by script, one reply per request, the last one for ever; takes POSTs as told."""
+    """Answers GETs by script, one reply per request, the last one for ever; takes POSTs as told.
+
+    A POST to a path that is held waits until its event is set.
+    """
 
     def __init__(self) -> None:
         self.scripts: dict[str, list[Any]] = {}
         self.refusals: dict[str, list[int]] = {}
         self.posts: list[Post] = []
+        self.held: dict[str, threading.Event] = {}
         self.arrived = threading.Condition()
         stranger = self
 
@@ -61,8 +65,12 @@ class Stranger:
         self.server.daemon_threads = True
 
     @property
+    def port(self) -> int:
+        return int(self.server.server_address[1])
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_address[1]}"
+        return f"http://127.0.0.1:{self.port}"
 
     def get(self, request: BaseHTTPRequestHandler) -> None:
         script = self.scripts.get(request.path, [Reply(404)])
@@ -75,6 +83,8 @@ class Stranger:
 
     def post(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers["Content-Length"]))
+        if hold := self.held.get(request.path):
+            hold.wait(60)
         refusals = self.refusals.get(request.path, [])
         status = refusals.pop(0) if refusals else 200
         if status == 200:
