@@ -62,12 +62,13 @@ def demo() -> None:
 def _play(place: Place) -> None:
     from pollbridge.aws import client
     from pollbridge.cli.deployment import find
-    from pollbridge.local.demo import SLACK, WEBHOOK, play
-    from pollbridge.local.running import up
+    from pollbridge.local.arrivals import SERVICE, TEAM
+    from pollbridge.local.demo import HURRY, play
+    from pollbridge.local.running import Wish, up
     from pollbridge.local.simulation import found_keys, seed
 
     click.echo("Setting up")
-    state = up(place, config_file=None, schedules=False, step=step)
+    state = up(place, Wish(hurry=HURRY), step)
     os.environ.update(state.environment())
     deployment = find()
     with step("tell the vendors their stories, store the secrets"):
@@ -77,9 +78,14 @@ def _play(place: Place) -> None:
             deployment.watches.watch(deployment.watches.key(key), {"demo": "yes"}, datetime.now(UTC))
     found = [str(key) for key in found_keys()]
     click.echo("\nTicking: every tick stands for a minute; each arrow has reached Slack and the webhook")
+    click.echo(f"(retries run {HURRY} times as fast here: their waits of 5 s and 5 min are 1 s and 3 s)")
     summary = play(state, deployment, client("lambda", patience=90), Screen(found))
     if summary.unfinished:
         raise LocalError(f"not over within {summary.ticks} ticks: {', '.join(summary.unfinished)}")
+    click.echo("\nSlack's board, where a bot keeps one message per job up to date")
+    for card in summary.cards:
+        click.echo(f"  {plain(card.text)}")
+        click.echo(f"     posted once, updated {card.edited} times in place, {card.replies} replies in its thread")
     click.echo("\nHistory")
     for key in [*watched, *found]:
         _history(deployment, key, FOUND if key in found else "")
@@ -87,8 +93,10 @@ def _play(place: Place) -> None:
         f"\n{len(watched) + len(found)} jobs, {len(found)} of them found: {summary.changes} changes"
         f" in {summary.ticks} ticks, {summary.troubles} events about a vendor that was away,"
         f" {summary.vendor_requests} requests to vendors.\n"
-        f"Slack got {summary.messages[SLACK]} messages, the webhook {summary.messages[WEBHOOK]};"
-        f" {summary.verified} signatures verified by an independent verifier."
+        f"Slack got {summary.messages[TEAM]} messages, the webhook {summary.messages[SERVICE]};"
+        f" {summary.verified} signatures verified by an independent verifier.\n"
+        f"The board shows {sum(card.replies for card in summary.cards)} changes in {len(summary.cards)} messages;"
+        f" flaky failed twice and has its event all the same."
     )
 
 

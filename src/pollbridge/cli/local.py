@@ -77,12 +77,12 @@ def step(text: str) -> Iterator[None]:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def up(config_file: Path | None, schedule: bool, as_json: bool) -> None:
     """Start the emulator, deploy the real stack into it, and leave both running."""
-    from pollbridge.local.running import silent, up
+    from pollbridge.local.running import Wish, silent, up
 
     place = Place.of_checkout()
-    path = config_file.resolve() if config_file else None
+    wish = Wish(config_file=config_file.resolve() if config_file else None, schedules=schedule)
     with place.locked():
-        state = up(place, config_file=path, schedules=schedule, step=silent if as_json else step)
+        state = up(place, wish, silent if as_json else step)
         hints = [] if config_file else _seed(state)
     if as_json:
         print_json(_status(place, state))

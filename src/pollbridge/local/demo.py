@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -13,6 +12,7 @@ from typing import Any, Protocol
 from pollbridge.history.connections import Connections
 from pollbridge.history.entries import Entries
 from pollbridge.history.heads import Heads
+from pollbridge.local.arrivals import BOARD, SERVICE, TEAM, Card, Flaky, Inbox, cards, for_flaky, on_board
 from pollbridge.local.place import LocalError, State
 from pollbridge.local.running import control
 from pollbridge.local.simulation import come_back, come_up, finished_keys, found_keys, go_down, story_keys
@@ -24,10 +24,8 @@ from pollbridge.model.job import JobKey
 TICKS = 20
 """Minutes of the jobs' lives at most; the stories end sooner."""
 
-PATIENCE = 60.0
-"""Seconds for a change to reach both receivers; the first one waits for cold starts."""
-
-SLACK, WEBHOOK = "slack/team", "webhook/service"
+HURRY = 100
+"""How many times as fast the retry clock runs: its first waits, 5 s and 5 min, are 1 s and 3 s."""
 
 OUT = "scale"
 """The vendor that goes down for a while."""
@@ -48,7 +46,7 @@ class Audience(Protocol):
     """Whoever watches the demo."""
 
     def told(self, minute: datetime, event: Mapping[str, Any]) -> None:
-        """Both receivers have this event."""
+        """All its receivers have this event."""
         ...
 
     def trouble(self, minute: datetime, connection: str, error: str, times: int) -> None:
@@ -70,19 +68,23 @@ class Summary:
     troubles: int = 0
     """Events about vendors."""
     messages: dict[str, int] = field(default_factory=dict)
+    """That were taken, by the receiver's path."""
+    cards: list[Card] = field(default_factory=list)
+    """On the board, as they stand."""
     verified: int = 0
     vendor_requests: int = 0
     unfinished: list[str] = field(default_factory=list)
 
 
 def play(state: State, deployment: Any, lambda_: Any, audience: Audience) -> Summary:
-    """Tick until every job has ended and every vendor is well; show each event once both receivers have it.
+    """Tick until every job has ended and every vendor is well; show each event once its receivers have it.
 
-    Raises LocalError when an event does not arrive, when one arrives that nobody should have heard of, or when a
-    signature does not verify.
+    Raises LocalError when an event does not arrive, when one arrives that nobody should have heard of, when a
+    signature does not verify, or when the board or the ledger shows other than what was recorded.
     """
     connections: Connections = deployment.connections
     inbox, summary, ahead = Inbox(state), Summary(), dict(plot(state))
+    flaky = Flaky(inbox, deployment.table)
     for tick in ticks(lambda_, connections, deployment.parts["pollers"], TICKS):
         summary.ticks += 1
         for connection, error, times in _errors(tick):
@@ -96,13 +98,18 @@ def play(state: State, deployment: Any, lambda_: Any, audience: Audience) -> Sum
         running = [key for key, events in jobs.items() if not (events and events[-1]["to"]["terminal"])]
         ailing = [name for name in SCOPES if connections.get(name).health != WELL]
         summary.unfinished = [*map(str, running), *ailing]
+        flaky.tell(audience.aside)
         if act := ahead.pop(summary.ticks, None):
             text, happen = act
             happen()
             audience.aside(text)
         elif not ahead and not summary.unfinished:
+            flaky.wait_for(next(event for events in jobs.values() for event in events if for_flaky(event)))
+            flaky.tell(audience.aside)
+            board = {key: events for key, events in jobs.items() if any(map(on_board, events))}
+            summary.cards = cards(control(state, "inbox", "GET", BOARD), board)
             break
-    summary.messages = {SLACK: inbox.posts, WEBHOOK: len(inbox.arrived)}
+    summary.messages = {TEAM: inbox.posts, SERVICE: len(inbox.arrived)}
     summary.verified = inbox.verified
     summary.vendor_requests = sum(control(state, "vendors", "GET", "requests")["counts"].values())
     return summary
@@ -133,49 +140,3 @@ def _recorded(entries: Entries) -> tuple[dict[JobKey, list[Any]], list[Any]]:
     keys = [*story_keys(), *found_keys()]
     jobs = {key: [json.loads(entry.event) for entry in entries.of(key)] for key in keys}
     return jobs, [json.loads(entry.event) for name in SCOPES for entry in entries.of_connection(name)]
-
-
-class Inbox:
-    """What the receivers got so far."""
-
-    def __init__(self, state: State) -> None:
-        self.state = state
-        self.seen = 0
-        self.arrived: dict[str, Mapping[str, Any]] = {}
-        """What the webhook got, by the event's id."""
-        self.told: set[str] = set()
-        self.posts = 0
-        """Messages that Slack took."""
-        self.verified = 0
-
-    def wait_for(self, recorded: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Those of the recorded events that are new, as the webhook got them, when Slack has a message for each."""
-        ids = [event["id"] for event in recorded]
-        until = time.monotonic() + PATIENCE
-        self._look()
-        while self.posts < len(ids) or not self.arrived.keys() >= set(ids):
-            if time.monotonic() > until:
-                missing = len(set(ids) - self.arrived.keys())
-                raise LocalError(
-                    f"after {PATIENCE:g} s {missing} events have not reached the webhook,"
-                    f" and Slack has {self.posts} messages for {len(ids)}"
-                )
-            time.sleep(0.1)
-            self._look()
-        if unheard := self.arrived.keys() - set(ids):
-            raise LocalError(f"the webhook was told what nobody should hear of: {self.arrived[unheard.pop()]}"[:300])
-        new = [id for id in ids if id not in self.told]
-        self.told.update(new)
-        return [self.arrived[id] for id in new]
-
-    def _look(self) -> None:
-        for message in control(self.state, "inbox", "GET", f"messages?after={self.seen}"):
-            self.seen = message["n"]
-            if message["receiver"] == SLACK and message["status"] == 200:
-                self.posts += 1
-            if message["receiver"] == WEBHOOK:
-                if not message["verified"]:
-                    raise LocalError(f"the signature of {message['headers'].get('webhook-id')} does not verify")
-                self.verified += 1
-                event = message["body"]["data"]
-                self.arrived[event["id"]] = event

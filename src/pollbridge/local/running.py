@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ from pollbridge.local.place import (
     tail,
     uninterrupted,
 )
+from pollbridge.local.receivers import RECEIVERS
 from pollbridge.local.stories import SCOPES
-from pollbridge.model.event import FIRST_SEEN, LOST, PROGRESSED, RECOVERED, STATE_CHANGED, UNREACHABLE, UPDATED
 from pollbridge.vendors import VENDORS
 
 READY_PATIENCE = 30.0
@@ -39,22 +40,28 @@ READY_PATIENCE = 30.0
 
 ACCOUNT = "000000000000"
 
-HEARD = [STATE_CHANGED, FIRST_SEEN, LOST, UPDATED, PROGRESSED, UNREACHABLE, RECOVERED]
-"""Everything there is to hear goes to the simulated receivers: by default they would not hear of each first sight."""
-
 Step = Callable[[str], AbstractContextManager[None]]
 """Shows one step of the way, with its time."""
 
 
-def up(place: Place, *, config_file: Path | None, schedules: bool, step: Step) -> State:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be deployed. Without a configuration file the vendors and receivers are simulated."""
+
+    config_file: Path | None = None
+    schedules: bool = False
+    hurry: int = 1
+    """How many times as fast the retry clock runs."""
+
+
+def up(place: Place, wish: Wish, step: Step) -> State:
     """Bring everything up, or what is missing of it. Raises LocalError, and then leaves nothing half-made.
 
-    Without a configuration file the vendors and receivers are simulated. A second call with the same
-    configuration finds everything running; with another one it deploys that.
+    A second call with the same wish finds everything running; with another one it deploys that.
     """
     _check_machine(place)
-    if config_file:
-        config.load(config_file)
+    if wish.config_file:
+        config.load(wish.config_file)
     place.prepare()
     before = place.read()
     running = before if before and all(alive(process) for process in before.processes.values()) else None
@@ -66,7 +73,7 @@ def up(place: Place, *, config_file: Path | None, schedules: bool, step: Step) -
     state = running or State(stack=os.environ.get("POLLBRIDGE_STACK") or "Pollbridge")
     fresh = not running
     try:
-        _bring_up(place, state, config_file, schedules, step)
+        _bring_up(place, state, wish, step)
     except BaseException:
         if fresh:
             stop(state.processes)
@@ -85,18 +92,18 @@ def down(place: Place) -> bool:
     return True
 
 
-def _bring_up(place: Place, state: State, config_file: Path | None, schedules: bool, step: Step) -> None:
+def _bring_up(place: Place, state: State, wish: Wish, step: Step) -> None:
     if "emulator" not in state.processes:
         with step("start the AWS emulator"):
             _start_emulator(place, state)
-    if config_file is None and "vendors" not in state.processes:
+    if wish.config_file is None and "vendors" not in state.processes:
         with step("start simulated vendors and an inbox"):
             _start_simulation(place, state)
-    state.config = str(config_file) if config_file else None
-    path = config_file or _simulated_config(place, state)
-    fingerprint = _fingerprint(place, path, schedules)
+    state.config = str(wish.config_file) if wish.config_file else None
+    context = _context(wish, wish.config_file or _simulated_config(place, state))
+    fingerprint = _fingerprint(place, context)
     if state.deployed != fingerprint:
-        _deploy(place, state, path, schedules, step)
+        _deploy(place, state, context, step)
         state.deployed = fingerprint
         place.write(state)
 
@@ -184,26 +191,31 @@ def _simulated_config(place: Place, state: State) -> Path:
         if any(kind.listing for kind in vendor.kinds.values()):
             # At every tick: what is found does not depend on the minute it is.
             lines += [f'scopes = ["{SCOPES[name]}"]', 'cadence = {discovery = "1m"}']
-    for name, type_ in (("team", "slack"), ("service", "webhook")):
+    for name, receiver in RECEIVERS.items():
         lines += [
             f"[destinations.{name}]",
-            f'type = "{type_}"',
+            f'type = "{receiver.type}"',
             f'secret = "pollbridge/{name}"',
             "allow_private = true",
             f"[destinations.{name}.match]",
-            f"detail_type = {json.dumps(HEARD)}",
+            *(f"{key} = {json.dumps(values)}" for key, values in receiver.match.items()),
         ]
     path = place.folder / "simulated.toml"
     path.write_text("\n".join(lines) + "\n", "utf-8")
     return path
 
 
-def _deploy(place: Place, state: State, path: Path, schedules: bool, step: Step) -> None:
+def _context(wish: Wish, path: Path) -> dict[str, str]:
+    """What the CDK app is told."""
+    schedules = "on" if wish.schedules else "off"
+    return {"config": str(path), "target": "local", "schedules": schedules, "hurry": str(wish.hurry)}
+
+
+def _deploy(place: Place, state: State, context: Mapping[str, str], step: Step) -> None:
     assembly = str(place.folder / "cdk.out")
-    scheduled = "on" if schedules else "off"
-    context = ["-c", f"config={path}", "-c", "target=local", "-c", f"schedules={scheduled}"]
+    told = [word for name, value in context.items() for word in ("-c", f"{name}={value}")]
     with step("synthesize the stack (cdk synth)"):
-        _cdk(place, state, "synth", "--quiet", "--output", assembly, *context)
+        _cdk(place, state, "synth", "--quiet", "--output", assembly, *told)
     with step(f"deploy {state.stack} into the emulator (cdk deploy)"):
         _make_staging_bucket(state)
         quick = ("--require-approval=never", "--method=direct", "--progress=events")
@@ -255,9 +267,9 @@ def _reason(log: Path) -> str:
     return (ours or theirs or [""])[-1]
 
 
-def _fingerprint(place: Place, path: Path, schedules: bool) -> str:
-    """Of all that a deployment is made from: configuration, schedules, and our own sources."""
-    whole = hashlib.sha256(path.read_bytes() + bytes([schedules]))
+def _fingerprint(place: Place, context: Mapping[str, str]) -> str:
+    """Of all that a deployment is made from: the app's context with its configuration, and our own sources."""
+    whole = hashlib.sha256(json.dumps(context).encode() + Path(context["config"]).read_bytes())
     for folder in ("functions", "infra", "requirements", "src"):
         for source in sorted((place.root / folder).rglob("*")):
             if source.suffix in {".py", ".txt"}:

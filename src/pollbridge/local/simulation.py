@@ -6,11 +6,11 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from pollbridge.aws import client
 from pollbridge.local.place import State
+from pollbridge.local.receivers import FAILURES, RECEIVERS
 from pollbridge.local.running import control
 from pollbridge.local.stories import FINISHED, FOUND, SCOPES, STORIES, Stories
 from pollbridge.model.job import JobKey
@@ -42,13 +42,10 @@ def seed(state: State) -> list[str]:
     """Tell the vendors their stories, the receivers their secret, and the deployment its keys. Twice is fine."""
     _tell(state, finished_keys(), FINISHED)
     _tell(state, story_keys(), STORIES)
-    signing_secret = f"whsec_{base64.b64encode(os.urandom(32)).decode()}"
-    control(state, "inbox", "PUT", "webhooks/service", {"signing_secret": signing_secret})
-    inbox = f"http://127.0.0.1:{state.ports['inbox']}"
-    secrets: dict[str, dict[str, Any]] = {f"pollbridge/{name}": dict(held) for name, held in HEADERS.items()}
-    secrets["pollbridge/team"] = {"webhook_url": f"{inbox}/slack/team"}
-    secrets["pollbridge/service"] = {"url": f"{inbox}/webhook/service", "signing_secret": signing_secret}
-    _store(state, secrets)
+    held = {**HEADERS, **{name: _agree(state, name, receiver.path) for name, receiver in RECEIVERS.items()}}
+    steps = [{"status": status} for status in FAILURES]
+    control(state, "inbox", "PUT", f"faults/{RECEIVERS['flaky'].path}", {"steps": steps})
+    _store(state, {f"pollbridge/{name}": secret for name, secret in held.items()})
     return [str(key) for key in story_keys()]
 
 
@@ -67,12 +64,26 @@ def come_back(state: State, vendor: str) -> None:
     control(state, "vendors", "POST", "outage", {"vendor": vendor, "fault": None})
 
 
+def _agree(state: State, name: str, path: str) -> dict[str, str]:
+    """Tell a receiver what it will know its messages by. Returns the destination's secret."""
+    url = f"http://127.0.0.1:{state.ports['inbox']}/{path}"
+    if path.startswith("webhook/"):
+        signing_secret = f"whsec_{base64.b64encode(os.urandom(32)).decode()}"
+        control(state, "inbox", "PUT", f"webhooks/{name}", {"signing_secret": signing_secret})
+        return {"url": url, "signing_secret": signing_secret}
+    if path.startswith("slack-api/"):
+        bot = {"bot_token": f"xoxb-simulated-{os.urandom(16).hex()}", "channel": f"#{name}"}
+        control(state, "inbox", "PUT", path, bot)
+        return {**bot, "api_url": url}
+    return {"webhook_url": url}
+
+
 def _tell(state: State, keys: Sequence[JobKey], stories: Stories) -> None:
     for key, steps in zip(keys, stories.values(), strict=True):
         control(state, "vendors", "PUT", f"jobs/{key}", {"steps": list(steps)})
 
 
-def _store(state: State, secrets: dict[str, dict[str, Any]]) -> None:
+def _store(state: State, secrets: Mapping[str, Mapping[str, str]]) -> None:
     os.environ.update(state.environment())
     manager = client("secretsmanager")
     for name, held in secrets.items():
