@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from aws_cdk import CfnOutput, Duration, IStackSynthesizer, Stack
+from aws_cdk import Annotations, CfnOutput, Duration, IStackSynthesizer, Stack
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
@@ -19,7 +19,7 @@ from infra.constructs.polling import Poller
 from infra.constructs.publishing import Bus, Publisher
 from infra.constructs.queues import FailureQueue
 from infra.constructs.registering import Registrar
-from pollbridge.config import Configuration
+from pollbridge.config import Configuration, Connection, Destination
 
 
 class Pollbridge(Stack):
@@ -86,6 +86,10 @@ class Pollbridge(Stack):
             )
             for name, destination in configuration.destinations.items()
         }
+        for of, poller in pollers.items():
+            _announce(poller, f"connection {of}", configuration.vendors[of])
+        for of, notifier in notifiers.items():
+            _announce(notifier, f"destination {of}", configuration.destinations[of])
         registrar = Registrar(self, "Registering", workshop=workshop, history=history, bus=bus)
         auditor = Auditor(
             self, "Auditing", workshop=workshop, history=history, bus=bus, missed=missed, scheduled=scheduled
@@ -129,3 +133,12 @@ class Pollbridge(Stack):
         )
         parameter.override_logical_id("Configuration")
         parameter.add_metadata("pollbridge", deployed)
+
+
+def _announce(construct: Construct, who: str, settings: Connection | Destination) -> None:
+    """Warn at every synth and deploy of whom the guard lets into private networks."""
+    if settings.allow_private:
+        Annotations.of(construct).add_warning_v2(
+            "pollbridge:allow-private",
+            f"{who} may reach private addresses, and plain http: allow_private = true in pollbridge.toml",
+        )
