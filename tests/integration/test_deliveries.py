@@ -26,14 +26,7 @@ from pollbridge.notifying.retries import LONGEST, OLDEST, STEPS, RetryClock
 from pollbridge.notifying.worker import LEASE
 from tests.kit.events import event, recovered, unreachable
 from tests.kit.faults import Call, Crash, Fault, lost, throttle
-from tests.kit.receiving import NOW, Post, Receiver, envelope, message
-
-
-def failing(**how: Any) -> Receiver:
-    def fail(_: Notice) -> Receipt:
-        raise DeliveryError("HTTP 500", **{"code": 500, **how})
-
-    return Receiver(fail)
+from tests.kit.receiving import NOW, Post, Receiver, envelope, failing, message
 
 
 def test_a_delivered_message_is_acknowledged_and_written_down() -> None:

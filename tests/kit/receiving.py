@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,11 +19,11 @@ from pollbridge.history.ledger import Delivery, Ledger, deliveries
 from pollbridge.history.table import Table
 from pollbridge.model.job import JobKey
 from pollbridge.notifying.deliveries import Deliveries, Queue, Result
-from pollbridge.notifying.notice import Notice, Receipt
+from pollbridge.notifying.notice import DeliveryError, Notice, Receipt
 from pollbridge.notifying.retries import RetryClock
 from pollbridge.notifying.standing import Standing
 from pollbridge.notifying.worker import LEASE
-from tests.kit.faults import Faulty
+from tests.kit.faults import Crash, Faulty
 from tests.kit.memory import Memory
 
 NOW = datetime(2026, 6, 8, 12, 31, tzinfo=UTC)
@@ -39,12 +41,18 @@ def envelope(number: int = 1, **detail: Any) -> dict[str, Any]:
     }
 
 
-def message(number: int = 1, body: str | None = None, sent_at: datetime = NOW) -> dict[str, Any]:
+def message(
+    number: int = 1, body: str | None = None, sent_at: datetime = NOW, *, received: int = 1, copy: str = ""
+) -> dict[str, Any]:
+    """As Lambda brings it, for the time that `received` says; a `copy` is a message of its own with the same event."""
     return {
-        "messageId": f"message-{number}",
-        "receiptHandle": f"receipt-{number}",
+        "messageId": f"message-{number}{copy}",
+        "receiptHandle": f"receipt-{number}{copy}",
         "body": json.dumps(envelope(number)) if body is None else body,
-        "attributes": {"SentTimestamp": str(int(sent_at.timestamp() * 1000)), "ApproximateReceiveCount": "1"},
+        "attributes": {
+            "SentTimestamp": str(int(sent_at.timestamp() * 1000)),
+            "ApproximateReceiveCount": str(received),
+        },
     }
 
 
@@ -96,6 +104,15 @@ class Receiver:
         return self.does(notices[0])
 
 
+def failing(**how: Any) -> Receiver:
+    """Takes nothing: HTTP 500, or as the test says."""
+
+    def fail(_: Notice) -> Receipt:
+        raise DeliveryError("HTTP 500", **{"code": 500, **how})
+
+    return Receiver(fail)
+
+
 @dataclass
 class Post:
     """One destination over a table in memory."""
@@ -141,5 +158,72 @@ class Post:
     def ledger(self) -> list[Delivery]:
         return list(deliveries(self.table, KEY))
 
+    @property
+    def statuses(self) -> dict[str, str]:
+        """What became of each event."""
+        return {delivery.event_id: delivery.status.value for delivery in self.ledger}
+
     def later(self, **span: float) -> None:
         self.now += timedelta(**span)
+
+
+VISIBILITY = timedelta(minutes=6)
+"""After so long a message comes back that nobody acknowledged or put off: six times the notifier's timeout."""
+
+MOST_RECEIVES = 1000
+"""SQS itself moves what was received more often to the dead letters."""
+
+BATCH = 5
+
+
+@dataclass
+class Mail:
+    """A destination's queue in virtual time: each message comes when it is visible, again until it is done."""
+
+    post: Post
+    coming: list[tuple[datetime, int]] = field(default_factory=list)
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    receives: Counter[int] = field(default_factory=Counter)
+    dropped: list[int] = field(default_factory=list)
+    """What SQS itself gave up."""
+
+    def put(self, *messages: dict[str, Any]) -> Mail:
+        for message in messages:
+            heapq.heappush(self.coming, (self.post.now, len(self.messages)))
+            self.messages.append(message)
+        return self
+
+    def go(self, **span: float) -> Mail:
+        """Until the queue is empty, or for this long."""
+        end = self.post.now + timedelta(**span) if span else None
+        while self.coming and not (end and self.coming[0][0] > end):
+            self.post.now = max(self.post.now, self.coming[0][0])
+            batch = []
+            while self.coming and len(batch) < BATCH and self.coming[0][0] <= self.post.now:
+                batch.append(heapq.heappop(self.coming)[1])
+            self._bring(batch)
+        self.post.now = end or self.post.now
+        return self
+
+    def _bring(self, batch: list[int]) -> None:
+        received, brought = self.post.now, {}
+        self.post.sqs.waits.clear()
+        for number in batch:
+            self.receives[number] += 1
+            brought[number] = message = self.messages[number]
+            message["attributes"]["ApproximateReceiveCount"] = str(self.receives[number])
+        try:
+            back = set(self.post.deliver(*brought.values()).back)
+        except Crash:
+            back = {message["messageId"] for message in brought.values()}
+        for number, message in brought.items():
+            if message["messageId"] in back:
+                self._again(number, message["receiptHandle"], received)
+
+    def _again(self, number: int, handle: str, received: datetime) -> None:
+        if self.receives[number] >= MOST_RECEIVES:
+            self.dropped.append(number)
+            return
+        wait = self.post.sqs.waits.get(handle)
+        visible = received + VISIBILITY if wait is None else self.post.now + timedelta(seconds=wait)
+        heapq.heappush(self.coming, (visible, number))

@@ -20,8 +20,9 @@ from pollbridge.model.job import JobKey
 KEEP = timedelta(days=60)
 """Longer than any message can live: 14 days in the queue and 14 in its dead-letter queue."""
 
-EARLY = timedelta(seconds=5)
-"""A message that comes back by so little before its time is taken up: SQS counts in whole seconds."""
+EARLY = timedelta(seconds=2)
+"""A message that comes back by so little before its time is taken up: SQS counts in whole seconds. It is shorter than
+any wait between attempts, so that a copy of the message isn't."""
 
 ATTRIBUTES = ("PK", "SK", "status", "version", "attempts", "earlier", "next_attempt_at", "claimed_until")
 
@@ -185,24 +186,27 @@ class Ledger:
     def again(self, pk: str, event_id: str, version: int, now: datetime) -> None:
         """Have it delivered once more, whatever became of it, with all the attempts of a new one.
 
+        The earlier ones stay on record, without what was answered: an item takes 400 KB, however often this is done.
         Raises Claimed while it is being attempted.
         """
         for _ in range(2):
-            standing = self.of(pk, event_id)
-            attempts = standing.attempts if standing else ()
+            item = self.table.get(pk, delivery_sk(event_id, self.destination)) or {}
+            attempts = delivery_of(item).attempts if item else ()
+            seen = {":seen": item["attempts"]} if "attempts" in item else {}
             update = setting(
                 pk,
                 delivery_sk(event_id, self.destination),
                 when="(attribute_not_exists(claimed_until) OR claimed_until <= :now) AND "
-                + ("attempts = :seen" if attempts else "(attribute_not_exists(attempts) OR attempts = :seen)"),
+                + ("attempts = :seen" if seen else "attribute_not_exists(attempts)"),
                 set_={
                     "status": {"S": Status.PENDING},
                     "version": {"N": str(version)},
+                    "attempts": {"S": _compact(attempt.model_copy(update={"response": None}) for attempt in attempts)},
                     "earlier": {"N": str(len(attempts))},
                     "expires_at": expiry(now, KEEP),
                 },
                 remove=("next_attempt_at", "claimed_until"),
-                values={":now": {"S": sortable(now)}, ":seen": {"S": _compact(attempts)}},
+                values={":now": {"S": sortable(now)}, **seen},
             )
             try:
                 self.table.update(update)
@@ -218,7 +222,8 @@ class Ledger:
 
 
 def _compact(attempts: Iterable[Attempt]) -> str:
-    return json.dumps([attempt.model_dump(exclude_none=False) for attempt in attempts], separators=(",", ":"))
+    dumped = [attempt.model_dump(exclude_none=False) for attempt in attempts]
+    return json.dumps(dumped, ensure_ascii=False, separators=(",", ":"))
 
 
 def deliveries(table: Table, job: JobKey) -> Iterator[Delivery]:
