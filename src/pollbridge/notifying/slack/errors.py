@@ -110,7 +110,8 @@ def of_method(answer: Response, word: str) -> DeliveryError:
         return _error(answer, outcome, Treatment.LATER)
     if word in NO_CARD | NO_THREAD:
         return NoCard(outcome, Treatment.GIVE_UP, code=answer.status, response=answer.text)
-    if word in HALF:
+    # Whoever answers 200 without a word of Slack's may well have posted.
+    if word in HALF or (answer.status == 200 and not word):
         return DeliveryError(outcome, maybe_sent=True, code=answer.status, response=answer.text)
     treatment = Treatment.DISABLE if word in CLOSED else Treatment.GIVE_UP if word in WRONG else Treatment.RETRY
     return _error(answer, outcome, treatment)
