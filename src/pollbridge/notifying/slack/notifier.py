@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from pollbridge.history.cards import Card, Cards
 from pollbridge.history.ledger import Claimed
 from pollbridge.notifying.http import Poster
@@ -77,12 +79,17 @@ class SlackNotifier:
             shown = self._card(api, notice, standing)
             self._reply(api, notice, shown)
         finally:
-            self.cards.release(notice.pk)
+            # What is told is told: a claim that can't be given back runs out by itself.
+            with suppress(BotoCoreError, ClientError):
+                self.cards.release(notice.pk)
 
     def _card(self, api: Api, notice: Notice, standing: Card | None) -> Card:
-        """The card as it stands now: an older version than it shows changes nothing."""
+        """The card as it stands now: an older version than it shows changes nothing.
+
+        The version that it shows is written once more: below a card that somebody deleted nobody would see the reply.
+        """
         if standing and standing.target == api.secret.channel:
-            if notice.version <= standing.version:
+            if notice.version < standing.version:
                 return standing
             with suppress(NoCard):
                 api.update(Posted(standing.channel, standing.ts), card(notice))
