@@ -26,12 +26,12 @@ class Notice:
     @classmethod
     def read(cls, body: str) -> Notice:
         """From a queue message: EventBridge's envelope. Raises ValueError for anything else."""
-        envelope = json.loads(body)
         try:
+            envelope = json.loads(body)
             notice = cls(envelope["detail-type"], envelope["detail"], envelope.get("resent") is True)
             if not (isinstance(notice.event_id, str) and isinstance(notice.version, int) and notice.pk):
                 raise TypeError
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, RecursionError):
             raise ValueError("the message is no event of pollbridge") from None
         return notice
 
