@@ -181,6 +181,8 @@ class Mail:
     """A destination's queue in virtual time: each message comes when it is visible, again until it is done."""
 
     post: Post
+    pace: timedelta = timedelta()
+    """How long a batch takes, beside what the receiver does."""
     coming: list[tuple[datetime, int]] = field(default_factory=list)
     messages: list[dict[str, Any]] = field(default_factory=list)
     receives: Counter[int] = field(default_factory=Counter)
@@ -202,6 +204,7 @@ class Mail:
             while self.coming and len(batch) < BATCH and self.coming[0][0] <= self.post.now:
                 batch.append(heapq.heappop(self.coming)[1])
             self._bring(batch)
+            self.post.now += self.pace
         self.post.now = end or self.post.now
         return self
 

@@ -14,6 +14,7 @@ from pollbridge.history.destinations import DestinationHead
 from pollbridge.history.ledger import Attempt, Claimed, Delivery, Ledger, NotDue, Status
 from pollbridge.history.table import LostRace
 from pollbridge.model.instant import iso
+from pollbridge.model.job import clip
 from pollbridge.notifying.notice import DeliveryError, Notice, Notifier, NotYet, Treatment
 from pollbridge.notifying.retries import ELSEWHERE, LONGEST, OLDEST, STEPS, RetryClock
 from pollbridge.notifying.standing import Standing
@@ -22,9 +23,13 @@ NO_TIME = 20.0
 """Seconds: with less than this left of the invocation no attempt is begun."""
 
 RESPONSE_KEPT = 2048
-"""Characters of a receiver's answer that the ledger keeps."""
+"""Bytes of a receiver's answer that the ledger keeps."""
 
 SOON = timedelta(seconds=1)
+
+OFTEN, SELDOM = 500, timedelta(minutes=5)
+"""A message that came so often waits at least so long: SQS itself gives up what it handed out 1,000 times, and what is
+only put off is not to be given up before its age says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +171,12 @@ class Deliveries:
         error: DeliveryError,
         head: DestinationHead,
     ) -> str:
-        if error.treatment is not Treatment.LATER:
-            self.standing.failed(head, self.now(), error)
         if error.maybe_sent and not self.notifier.receiver_deduplicates:
+            # First of all: until it is written down, it could be sent again.
             self._finish(parcels, Status.MAYBE_SENT, attempt)
+            self.standing.failed(head, self.now(), error)
             return "maybe_sent"
+        self.standing.failed(head, self.now(), error)
         [parcel, *others] = parcels
         pause = self._pause(message, parcel.delivery, error)
         if pause is None:
@@ -218,11 +224,12 @@ class Deliveries:
         return self.now() - datetime.fromtimestamp(sent_at, UTC)
 
     def _put_off(self, message: Mapping[str, Any], pause: timedelta) -> str:
-        self.queue.put_off(message, min(max(pause, SOON), LONGEST))
+        often = int(message["attributes"]["ApproximateReceiveCount"]) > OFTEN
+        self.queue.put_off(message, min(max(pause, SELDOM if often else SOON), LONGEST))
         return "put_off"
 
 
 def _attempt(at: datetime, started: float, outcome: str, code: int | None, response: str | None = None) -> Attempt:
     latency = int((time.monotonic() - started) * 1000)
-    kept = response[:RESPONSE_KEPT] if response else None
+    kept = clip(response, RESPONSE_KEPT) if response else None
     return Attempt(at=iso(at), outcome=outcome, code=code, latency_ms=latency, response=kept)

@@ -1,0 +1,249 @@
+"""The retry clock over the queue, in virtual time: when attempts are made, what counts as one, when it is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from pollbridge.history.ledger import Ledger, Status
+from pollbridge.notifying.notice import DeliveryError, Notice, NotYet, Receipt, Treatment
+from pollbridge.notifying.retries import JITTER, LONGEST, OLDEST, STEPS
+from pollbridge.notifying.worker import LEASE
+from tests.kit.faults import Crash, Fault, throttle
+from tests.kit.receiving import KEY, MOST_RECEIVES, NOW, Mail, Post, Sqs, failing, message
+
+SECOND = timedelta(seconds=1)
+
+
+def timed(post: Post, **how: Any) -> list[timedelta]:
+    """When the receiver was asked, since the beginning; it takes nothing."""
+    asked: list[timedelta] = []
+
+    def fail(_: Notice) -> Receipt:
+        asked.append(post.now - NOW)
+        raise DeliveryError("HTTP 503", **{"code": 503, **how})
+
+    post.receiver.does = fail
+    return asked
+
+
+@pytest.mark.promise(35)
+def test_the_whole_schedule_is_eight_attempts_in_some_28_hours() -> None:
+    post = Post()
+    asked = timed(post)
+
+    Mail(post).put(message()).go()
+
+    waits = [later - earlier for earlier, later in pairwise(asked)]
+    assert len(waits) == len(STEPS) == 7
+    for wait, step in zip(waits, STEPS, strict=True):
+        assert step * (1 - JITTER) - SECOND <= wait <= min(step * (1 + JITTER) + SECOND, LONGEST)
+    assert timedelta(hours=22) < asked[-1] < timedelta(hours=31)
+    assert post.sqs.buried == [{"body": message()["body"], "reason": "HTTP 503"}]
+
+
+@pytest.mark.promise(35)
+def test_no_two_messages_wait_alike() -> None:
+    post = Post(failing())
+
+    post.deliver(*(message(number) for number in range(1, 100)))
+    post.later(seconds=10)
+    post.deliver(*(message(number) for number in range(1, 100)))
+
+    assert len(set(post.sqs.waits.values())) > 30
+    assert set(post.sqs.waits.values()) <= set(range(240, 361))
+
+
+@pytest.mark.promise(35)
+@pytest.mark.parametrize(
+    ("told", "factor"), [(0, 1), (1, 1), (10**9, 2)], ids=["less than the step", "a second", "for ever"]
+)
+def test_retry_after_counts_within_one_and_two_steps(told: int, factor: int) -> None:
+    post = Post()
+    asked = timed(post, retry_after=timedelta(seconds=told))
+
+    Mail(post).put(message()).go()
+
+    waits = [later - earlier for earlier, later in pairwise(asked)]
+    assert waits == [min(step * factor, LONGEST) for step in STEPS]
+
+
+@pytest.mark.promise(35)
+def test_every_wait_is_shorter_than_the_queue_allows_however_slow_the_receiver() -> None:
+    post = Post()
+
+    def slow(_: Notice) -> Receipt:
+        post.later(seconds=59)
+        raise DeliveryError("timed out", retry_after=timedelta(days=1))
+
+    post.receiver.does = slow
+    queue = Mail(post).put(message()).go()
+
+    # Had the queue refused a wait, the message would have come back after its visibility timeout.
+    assert queue.receives == {0: 8}
+    assert post.statuses == {"event-1": "failed"}
+
+
+def test_the_double_refuses_what_sqs_would() -> None:
+    post = Post()
+    sqs = Sqs(lambda: post.now, received_at={"receipt-1": post.now})
+    change = {"QueueUrl": "queue", "ReceiptHandle": "receipt-1"}
+
+    sqs.change_message_visibility(**change, VisibilityTimeout=43_200)
+    post.later(seconds=1)
+    for refused in (43_200, 43_201, -1):
+        with pytest.raises(ClientError, match="beyond the limit"):
+            sqs.change_message_visibility(**change, VisibilityTimeout=refused)
+    sqs.change_message_visibility(**change, VisibilityTimeout=43_199)
+
+
+@pytest.mark.promise(35)
+def test_a_crash_counts_no_attempt_and_costs_the_lease() -> None:
+    post = Post()
+
+    def crash(_: Notice) -> Receipt:
+        raise Crash
+
+    post.receiver.does = crash
+    queue = Mail(post).put(message()).go(hours=3)
+    assert queue.receives[0] == 31  # Every six minutes: the claim of the dead is out by then.
+
+    asked = timed(post)
+    queue.go()
+
+    assert len(asked) == len(post.ledger[0].attempts) == 8
+
+
+def told_to_wait(post: Post, until: timedelta, wait: timedelta | None) -> None:
+    """The receiver asks to be left alone, and from then on takes what comes."""
+
+    def answer(_: Notice) -> Receipt:
+        if post.now < NOW + until:
+            raise DeliveryError("HTTP 429", Treatment.LATER, code=429, wait=wait)
+        return Receipt(200)
+
+    post.receiver.does = answer
+
+
+def throttled(post: Post, until: timedelta) -> None:
+    """The table takes nothing."""
+    post.aws.plan = lambda _: Fault(throttle()) if post.now < NOW + until else None
+
+
+def held(post: Post, until: timedelta) -> None:
+    """Somebody who never comes to an end claims it, time and again."""
+
+    def plan(_: object) -> None:
+        ledger = Ledger(post.table.__class__(post.aws.client, "history"), "team", LEASE)
+        if post.now < NOW + until:
+            ledger.again(f"JOB#{KEY}", "event-1", 1, post.now + 2 * LEASE)
+            ledger.claim(f"JOB#{KEY}", "event-1", 1, post.now)
+
+    post.aws.plan = plan
+
+
+def not_yet(post: Post, until: timedelta) -> None:
+    """The notifier can't tell yet what to send."""
+
+    def gather(notice: Notice, _: timedelta) -> list[Notice]:
+        if post.now < NOW + until:
+            raise NotYet(timedelta(seconds=2))
+        return [notice]
+
+    post.receiver.gathers = gather
+
+
+WAVES: dict[str, Callable[[Post, timedelta], None]] = {
+    "429 that says how long": lambda post, until: told_to_wait(post, until, timedelta(seconds=30)),
+    "429 that doesn't": lambda post, until: told_to_wait(post, until, None),
+    "throttling": throttled,
+    "claims": held,
+    "nothing to send yet": not_yet,
+}
+
+
+@pytest.mark.promise(35)
+@pytest.mark.parametrize("hours", [1, 35])
+@pytest.mark.parametrize("wave", WAVES)
+def test_what_is_no_attempt_exhausts_nothing(wave: str, hours: int) -> None:
+    """Neither the attempts, nor the thousand times that SQS hands a message out."""
+    post = Post()
+    WAVES[wave](post, timedelta(hours=hours))
+
+    queue = Mail(post).put(message()).go()
+
+    assert queue.dropped == []
+    assert queue.receives[0] < MOST_RECEIVES
+    [delivery] = post.ledger
+    assert (delivery.status, [attempt.outcome for attempt in delivery.attempts]) == (Status.DELIVERED, ["delivered"])
+
+
+@pytest.mark.promise(35)
+@pytest.mark.parametrize("wave", ["429 that says how long", "429 that doesn't", "claims", "nothing to send yet"])
+def test_what_is_only_put_off_is_given_up_after_36_hours(wave: str) -> None:
+    post = Post()
+    WAVES[wave](post, timedelta(days=9))
+
+    queue = Mail(post).put(message()).go()
+
+    assert queue.dropped == []
+    assert OLDEST < post.now - NOW < OLDEST + timedelta(hours=1)
+    assert [letter["body"] for letter in post.sqs.buried] == [message()["body"]]
+    assert post.receiver.got == [] or post.statuses == {"event-1": "failed"}
+
+
+@pytest.mark.promise(35)
+def test_429_takes_none_of_the_attempts_that_are_left() -> None:
+    post = Post()
+    asked = timed(post)
+    queue = Mail(post).put(message()).go(hours=20)
+    tries = len(asked)
+    told_to_wait(post, timedelta(hours=30), None)
+    queue.go(hours=10)
+
+    asked = timed(post)
+    queue.go()
+
+    assert tries + len(asked) == 8
+    assert len(post.ledger[0].attempts) == 8
+
+
+@pytest.mark.promise(35)
+def test_429_after_seven_failures_waits_the_last_step() -> None:
+    post = Post()
+    asked = timed(post)
+    queue = Mail(post).put(message())
+    while len(asked) < 7:
+        queue.go(minutes=1)
+    told_to_wait(post, timedelta(days=9), None)
+
+    queue.go(hours=12)
+
+    [delivery] = post.ledger
+    assert (delivery.status, len(delivery.attempts)) == (Status.PENDING, 7)
+    assert post.sqs.waits["receipt-1"] >= 8 * 3600
+
+
+@pytest.mark.promise(35)
+@pytest.mark.promise(41)
+def test_a_wave_of_500_gets_through_a_receiver_that_lets_one_through_per_second() -> None:
+    post, taken = Post(), [NOW - SECOND]
+
+    def one_per_second(_: Notice) -> Receipt:
+        if post.now - taken[-1] < SECOND:
+            raise DeliveryError("ratelimited", Treatment.LATER, code=429, wait=SECOND)
+        taken.append(post.now)
+        return Receipt(200)
+
+    post.receiver.does = one_per_second
+    queue = Mail(post, pace=timedelta(milliseconds=100)).put(*(message(number) for number in range(1, 501))).go()
+
+    assert (queue.dropped, post.sqs.buried) == ([], [])
+    assert set(post.statuses.values()) == {"delivered"}
+    assert len(post.statuses) == len(taken) - 1 == 500
+    assert post.now - NOW < timedelta(minutes=10)
