@@ -122,13 +122,15 @@ class Post:
     aws: Faulty = field(default_factory=lambda: Faulty(Memory()))
     time_left: float = 60.0
     sqs: Sqs = field(init=False)
+    queues: Any = field(init=False)
+    """What speaks to the queues; a test may stand in between."""
 
     def __post_init__(self) -> None:
-        self.sqs = Sqs(lambda: self.now)
+        self.queues = self.sqs = Sqs(lambda: self.now)
 
     def deliver(self, *messages: dict[str, Any]) -> Result:
         self.sqs.received_at |= {message["receiptHandle"]: self.now for message in messages}
-        queue = Queue(self.sqs, "queue", "dead letters")
+        queue = Queue(self.queues, "queue", "dead letters")
         ledger = Ledger(self.table, "team", LEASE)
         post = Deliveries(queue, ledger, self.standing, self.receiver, RetryClock(), lambda: self.now)
         return post.deliver(messages, lambda: self.time_left)
@@ -200,7 +202,7 @@ class Mail:
         end = self.post.now + timedelta(**span) if span else None
         while self.coming and not (end and self.coming[0][0] > end):
             self.post.now = max(self.post.now, self.coming[0][0])
-            batch = []
+            batch: list[int] = []
             while self.coming and len(batch) < BATCH and self.coming[0][0] <= self.post.now:
                 batch.append(heapq.heappop(self.coming)[1])
             self._bring(batch)
