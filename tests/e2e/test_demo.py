@@ -72,7 +72,10 @@ def test_every_job_lives_to_its_end_and_everyone_hears_of_it() -> None:
     assert all(re.search(line, lived) for line in OUTAGE)
     assert "[3 finished jobs were there before: recorded, nobody is bothered]" in lived
     shown = len(re.findall("^  .* → ", lived, re.MULTILINE))
-    assert f"Slack got {shown} messages, the webhook {shown}; {shown} signatures verified" in told
+    assert f"Slack got {shown} messages, the webhook {shown}; {shown + 3} signatures verified" in told
+    assert re.search(r"flaky, .+ answers 503:.+\n(?s:.+)\[flaky answered 503, 503, then took it: 3 attempts", lived)
+    assert re.findall(r"updated (\d) times in place, (\d) replies", lived) == [("3", "4")] * 2
+    assert "partly failed: 92 of 100 succeeded, 8 failed" in lived
     assert demo.left() == []
 
 

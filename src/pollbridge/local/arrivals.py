@@ -118,7 +118,8 @@ class Flaky:
     def tell(self, aside: Callable[[str], None]) -> None:
         """What has come of it since it was last told."""
         answers = [str(message["status"]) for message in self.inbox.tries]
-        news = [f"flaky answers {answers[0]}: the event waits in flaky's own queue"] if answers else []
+        whose = "flaky, a webhook that hears of agent-v2's success,"
+        news = [f"{whose} answers {answers[0]}: the event waits in flaky's own queue"] if answers else []
         if "200" in answers:
             refused = ", ".join(answers[:-1])
             news.append(f"flaky answered {refused}, then took it: {len(answers)} attempts, one webhook-id")
