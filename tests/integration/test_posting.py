@@ -519,8 +519,21 @@ def test_no_more_of_an_answer_is_read_than_the_limit(framing: str) -> None:
 
 
 @pytest.mark.promise(40)
-def test_a_receivers_flood_is_not_taken_in() -> None:
-    assert len(posted(says(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1_000_000)).text) == RESPONSE_LIMIT
+def test_a_receivers_flood_is_not_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[tuple[int, int]] = []
+    recv = socket.socket.recv
+
+    def count(self: socket.socket, size: int) -> bytes:
+        got = recv(self, size)
+        taken.append((self.getpeername()[1], len(got)))
+        return got
+
+    monkeypatch.setattr(socket.socket, "recv", count)
+    with listening(says(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1_000_000)) as receiver:
+        answer = POSTER.post(receiver.url, b"{}", {})
+
+    assert len(answer.text) == RESPONSE_LIMIT
+    assert sum(size for port, size in taken if port == receiver.port) <= RESPONSE_LIMIT + CHUNK
 
 
 HEADS = st.sampled_from(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -107,6 +109,19 @@ def test_plain_http_in_place_of_tls_is_refused(authority: Authority, ask: Ask) -
         told = ask(f"https://{NAME}:{receiver.port}", allow_private=True, tls=authority.trusting)
 
     assert told == "the TLS handshake failed"
+
+
+@both
+def test_a_handshake_that_never_ends_is_cut_off_at_the_deadline(ask: Ask) -> None:
+    def hold(_: socket.socket, over: threading.Event) -> None:
+        over.wait(30)
+
+    with listening(hold, hears=False) as receiver:
+        started = time.monotonic()
+        told = ask(f"https://127.0.0.1:{receiver.port}", allow_private=True, deadline=0.3)
+
+    assert told in {"no whole answer within 0.3 s", "no TLS handshake in time"}
+    assert time.monotonic() - started < 3
 
 
 def of_the_environment() -> list[ssl.SSLContext]:
