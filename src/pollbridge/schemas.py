@@ -18,6 +18,7 @@ from pydantic.json_schema import JsonSchemaMode
 
 from pollbridge.history.heads import LABELS_LIMIT
 from pollbridge.model.event import (
+    DISABLED,
     FIRST_SEEN,
     LOST,
     PROGRESSED,
@@ -25,6 +26,7 @@ from pollbridge.model.event import (
     STATE_CHANGED,
     UNREACHABLE,
     UPDATED,
+    DestinationDisabled,
     JobEvent,
     VendorRecovered,
     VendorUnreachable,
@@ -66,11 +68,21 @@ class VendorWebhook(RootModel[Annotated[UnreachableWebhook | RecoveredWebhook, F
     """The body of a webhook (Standard Webhooks 1.0.0); `data` is the event as the bus has it."""
 
 
+class DestinationWebhook(Fact):
+    """The body of a webhook (Standard Webhooks 1.0.0); `data` is the event as the bus has it."""
+
+    type: Literal["destination.disabled"]
+    timestamp: str
+    data: DestinationDisabled
+
+
 SCHEMAS: dict[str, tuple[type[BaseModel], JsonSchemaMode, str]] = {
+    "destination-disabled": (DestinationDisabled, "serialization", f"The detail of {DISABLED}"),
     "job-event": (JobEvent, "serialization", f"The detail of {', '.join(JOB_TYPES)}"),
     "job-watch-requested": (WatchRequest, "validation", "The detail of Job Watch Requested"),
     "vendor-unreachable": (VendorUnreachable, "serialization", f"The detail of {UNREACHABLE}"),
     "vendor-recovered": (VendorRecovered, "serialization", f"The detail of {RECOVERED}"),
+    "webhook-destination": (DestinationWebhook, "serialization", "The body of a webhook about a destination"),
     "webhook-job": (Webhook, "serialization", "The body of a webhook about a job"),
     "webhook-vendor": (VendorWebhook, "serialization", "The body of a webhook about a vendor"),
 }
@@ -96,6 +108,19 @@ OUTAGE: dict[str, dict[str, Any]] = {
     "error": {"description": "How the polls failed, in short."},
     "since": {"description": "When the first poll failed.", **MOMENT},
     "observed_at": {"description": "When that was certain.", **MOMENT},
+}
+
+DISABLING: dict[str, dict[str, Any]] = {
+    **{name: EVENT[name] for name in ("schema", "id")},
+    "version": {"description": "1, 2, 3 … per destination: a higher one is newer.", "minimum": 1},
+    "destination": {"description": "The configured receiver that is told nothing any more."},
+    "reason": {
+        "description": "gone: it answered 410; refused: Slack refuses for good what is sent there;"
+        " failing: five days of nothing but failure."
+    },
+    "error": {"description": "How the last attempt failed, in short."},
+    "since": {"description": "When the first of the attempts failed that have failed ever since.", **MOMENT},
+    "observed_at": {"description": "When the last one did, and it was disabled.", **MOMENT},
 }
 
 TIMESTAMP: dict[str, dict[str, Any]] = {"timestamp": {"description": "The event's observed_at.", **MOMENT}}
@@ -136,9 +161,11 @@ SAYINGS: dict[str, dict[str, dict[str, Any]]] = {
         "states": {"description": "How many of them were found in which state."},
         "jobs": {"description": "The keys of the first of them.", "maxItems": 20},
     },
+    "DestinationDisabled": DISABLING,
     "Webhook": TIMESTAMP,
     "UnreachableWebhook": TIMESTAMP,
     "RecoveredWebhook": TIMESTAMP,
+    "DestinationWebhook": TIMESTAMP,
     "WatchRequest": {
         "key": {"description": "The job key of the job to follow.", "minLength": 1},
         "labels": {"description": "Told with every event of the job; short texts.", "maxProperties": LABELS_LIMIT},
