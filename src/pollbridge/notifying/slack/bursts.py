@@ -19,7 +19,7 @@ FEW = 10
 """Up to so many changes of one sweep are told one by one."""
 
 MANY = 500
-"""What one message tells at most; a reader sees the worst of them and how many there are."""
+"""What one message tells at most; a reader sees the worst of them and how many there are. More are told in several."""
 
 PROMPT = timedelta(seconds=10)
 """A change waits no longer than that to see how many others its sweep finds."""
@@ -57,7 +57,11 @@ class Bursts:
             return [notice]
         if not over and age < WHOLE:
             raise NotYet(LOOK_AGAIN)
-        return burst[:MANY] if notice in burst[:MANY] else [notice, *burst[: MANY - 1]]
+        ids = [each.event_id for each in burst]
+        if notice.event_id not in ids:
+            return [notice, *burst[: MANY - 1]]
+        first = ids.index(notice.event_id) // MANY * MANY
+        return burst[first : first + MANY]
 
     def _found_in(self, minute: datetime, connection: str) -> list[Notice]:
         told = map(_notice, self.timeline.oldest_first(minute, minute + MINUTE))
