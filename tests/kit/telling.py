@@ -13,7 +13,6 @@ from pollbridge import secrets
 from pollbridge.history.cards import Cards
 from pollbridge.history.connections import Connections
 from pollbridge.history.entries import Entry
-from pollbridge.history.table import Item
 from pollbridge.history.timeline import Timeline
 from pollbridge.local.slack import pings
 from pollbridge.model.event import Event, Job
@@ -40,11 +39,19 @@ class Dated(Memory):
         """Ids of events that are written, and not in the indexes yet."""
 
     def query(self, *, KeyConditionExpression: str, **options: Any) -> dict[str, Any]:  # noqa: N803 - boto3's
-        condition = re.sub(r"(\w+) BETWEEN (:\w+) AND (:\w+)", r"\1 >= \2 AND \1 <= \3", KeyConditionExpression)
-        items: list[Item] = super().query(KeyConditionExpression=condition, **options)["Items"]
-        if "IndexName" in options:
-            items = [item for item in items if item.get("event_id", {}).get("S") not in self.unseen]
-        return {"Items": items}
+        if "BETWEEN" not in KeyConditionExpression:
+            return super().query(KeyConditionExpression=KeyConditionExpression, **options)
+        assert KeyConditionExpression == "#day = :day AND moment BETWEEN :since AND :until"
+        assert options["IndexName"] == "timeline"
+        day, since, until = (options["ExpressionAttributeValues"][name]["S"] for name in (":day", ":since", ":until"))
+        with self.lock:
+            items = [
+                item
+                for item in self.partitions["timeline"].get(day, {}).values()
+                if since <= item["moment"]["S"] <= until and item["event_id"]["S"] not in self.unseen
+            ]
+        backward = not options.get("ScanIndexForward", True)
+        return {"Items": sorted(items, key=lambda item: item["moment"]["S"], reverse=backward)}
 
 
 def changed(version: int, job: JobKey = KEY, state: str | None = None, **told: Any) -> Event:
