@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 import struct
@@ -19,7 +20,8 @@ from hypothesis import strategies as st
 
 from pollbridge import __version__
 from pollbridge.notifying import http
-from pollbridge.notifying.http import CHUNK, RESPONSE_LIMIT, Poster, Response
+from pollbridge.notifying.http import RESPONSE_LIMIT, Poster, Response
+from pollbridge.notifying.network import CHUNK, Network
 from pollbridge.notifying.notice import DeliveryError, Treatment
 from tests.kit.egress import TLS
 from tests.kit.posting import Raw, Speak, answers, drips, listening, says
@@ -445,6 +447,20 @@ def test_the_next_address_is_tried_when_one_does_not_answer(monkeypatch: pytest.
         assert POSTER.post(f"http://receiver.test:{receiver.port}/", b"{}", {}).status == 200
 
 
+def test_an_address_of_a_kind_that_this_machine_lacks_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening(answers()) as receiver:
+        resolving(monkeypatch, "::1", "127.0.0.1")
+        make = socket.socket
+
+        def lacking(family: int = -1, *told: Any, **more: Any) -> socket.socket:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "no IPv6 here")
+            return make(family, *told, **more)
+
+        monkeypatch.setattr(socket, "socket", lacking)
+        assert POSTER.post(f"http://receiver.test:{receiver.port}/", b"{}", {}).status == 200
+
+
 @pytest.mark.parametrize(
     ("told", "seconds"),
     [
@@ -499,7 +515,7 @@ class Line(httpcore.NetworkStream):
 
 def over(line: Line) -> Response:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(http._Network, "connect_tcp", lambda *_, **__: line)
+        patch.setattr(Network, "connect_tcp", lambda *_, **__: line)
         return POSTER.post("http://receiver.test/", b"{}", {})
 
 
