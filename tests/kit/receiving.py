@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
@@ -119,8 +119,10 @@ class Post:
 
     receiver: Receiver = field(default_factory=Receiver)
     now: datetime = NOW
-    aws: Faulty = field(default_factory=lambda: Faulty(Memory()))
+    aws: Any = field(default_factory=lambda: Faulty(Memory()))
     time_left: float = 60.0
+    name: str = "team"
+    type: Literal["slack", "webhook"] = "slack"
     sqs: Sqs = field(init=False)
     queues: Any = field(init=False)
     """What speaks to the queues; a test may stand in between."""
@@ -131,7 +133,7 @@ class Post:
     def deliver(self, *messages: dict[str, Any]) -> Result:
         self.sqs.received_at |= {message["receiptHandle"]: self.now for message in messages}
         queue = Queue(self.queues, "queue", "dead letters")
-        ledger = Ledger(self.table, "team", LEASE)
+        ledger = Ledger(self.table, self.name, LEASE)
         post = Deliveries(queue, ledger, self.standing, self.receiver, RetryClock(), lambda: self.now)
         return post.deliver(messages, lambda: self.time_left)
 
@@ -145,7 +147,7 @@ class Post:
 
     @property
     def standing(self) -> Standing:
-        return Standing(Destinations(self.table), self.entries, "team", "slack")
+        return Standing(Destinations(self.table), self.entries, self.name, self.type)
 
     @property
     def head(self) -> DestinationHead:
@@ -154,7 +156,7 @@ class Post:
     @property
     def told(self) -> list[Entry]:
         """What the destination's own history tells the others."""
-        return list(self.entries.of_destination("team"))
+        return list(self.entries.of_destination(self.name))
 
     @property
     def ledger(self) -> list[Delivery]:

@@ -69,9 +69,9 @@ class Destinations:
         return destination_of(self.table.get(destination_pk(destination), HEAD) or {})
 
     def failed(self, destination: str, head: DestinationHead, at: datetime, since: datetime) -> None:
-        """Remember a failure, and the first of those in a row; dropped if another came first."""
+        """Remember a failure, and the first of those in a row; dropped if another came first, or a success since."""
         before = head.failing_since
-        when = "attribute_not_exists(failing_since)" + (" OR failing_since = :before" if before else "")
+        when = "failing_since = :before" if before else "attribute_not_exists(failing_since)"
         self._unless_lost(
             destination,
             when,
