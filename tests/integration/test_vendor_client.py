@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
 import ssl
 import tracemalloc
 import zlib
@@ -425,7 +426,12 @@ def test_a_dropped_connection_is_unreachable(vendors: Vendors, drop: object) -> 
         ("http://nowhere.invalid", "the name does not resolve"),
     ],
 )
-def test_who_is_not_there_is_unreachable(base_url: str, told: str) -> None:
+def test_who_is_not_there_is_unreachable(monkeypatch: pytest.MonkeyPatch, base_url: str, told: str) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+
     async def ask() -> bytes:
         async with VendorClient(base_url, 1, TLS, 5, allow_private=True) as client:
             return await client.fetch(REQUEST, HEADERS, NOW)
