@@ -19,8 +19,8 @@ from pollbridge.notifying.notice import DeliveryError, Notice, Notifier, NotYet,
 from pollbridge.notifying.retries import ELSEWHERE, LONGEST, OLDEST, STEPS, RetryClock
 from pollbridge.notifying.standing import Standing
 
-NO_TIME = 20.0
-"""Seconds: with less than this left of the invocation no attempt is begun."""
+NO_TIME = 35.0
+"""Seconds: with less than this left of the invocation no attempt is begun. A card takes three calls of ten."""
 
 RESPONSE_KEPT = 2048
 """Bytes of a receiver's answer that the ledger keeps."""

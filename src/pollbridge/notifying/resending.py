@@ -9,7 +9,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from pollbridge.config import Configuration
 from pollbridge.history.destinations import Destinations
@@ -26,8 +26,15 @@ CHUNK = 50
 
 THREADS = 8
 
-GLANCE = 30
-"""Seconds for which a dead letter that was looked at stays invisible."""
+GLANCE = 120
+"""Seconds for which a dead letter that is looked at stays invisible, at the longest."""
+
+LISTEN = 1
+"""Seconds until there is nothing more: asked without waiting, SQS looks at some of its servers only.
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html"""
+
+TEN = 10
+"""Messages that one call to SQS can be about."""
 
 RECOVERED = frozenset({Status.FAILED, Status.DISABLED})
 """What `recover` sends again, beside what was never taken up. What was maybe sent is not repeated."""
@@ -50,7 +57,7 @@ class Recovery:
     left: Counter[str] = field(default_factory=Counter)
     """By why it was not: delivered, pending, maybe_sent."""
     letters: int = 0
-    """Dead letters that were sent again, and taken out of their queue."""
+    """Dead letters that were taken out of their queue: their events were sent again, or have arrived since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,9 @@ class Resending:
             if told.event_id == event_id:
                 return told
         for name in self.queues:
-            for letter in self._letters(name):
+            letters = self._letters(name)
+            self._put_back(name, letters)
+            for letter in letters:
                 if letter.told and letter.told.event_id == event_id:
                     return letter.told
         return None
@@ -83,9 +92,15 @@ class Resending:
     def send(self, told: Told, destination: str, now: datetime) -> None:
         """Have an event delivered once more, under the same id. Raises Claimed while it is being delivered."""
         version = int(json.loads(told.event)["version"])
-        Ledger(self.table, destination, LEASE).again(told.pk, told.event_id, version, now)
+        ledger = Ledger(self.table, destination, LEASE)
+        ledger.again(told.pk, told.event_id, version, now)
         body = json.dumps({**_event(told), "resent": True}, ensure_ascii=False, separators=(",", ":"))
-        self.sqs.send_message(QueueUrl=self.queues[destination]["queue"], MessageBody=body)
+        try:
+            self.sqs.send_message(QueueUrl=self.queues[destination]["queue"], MessageBody=body)
+        except BaseException:
+            # What may be in no queue is not under way: `recover` would leave it alone for ever.
+            ledger.close(told.pk, told.event_id, version, Status.FAILED, now)
+            raise
 
     def recover(
         self,
@@ -101,26 +116,28 @@ class Resending:
 
         `done` is told how many events were looked at.
         """
-        recovery, seen = Recovery(), set[str]()
+        recovery, arrives = Recovery(), set[str]()
         events = Timeline(self.table).oldest_first(since, until)
         with ThreadPoolExecutor(THREADS) as pool:
-            for chunk in _chunks(filter(self.hears_of(destination), events)):
+            for chunk in _chunks(filter(self.hears_of(destination), events), CHUNK):
                 wrong = []
                 for told, delivery in self._with_deliveries(chunk, destination):
                     if delivery is None or delivery.status in RECOVERED:
                         wrong.append(Wrong(told, delivery))
                     else:
                         recovery.left[delivery.status] += 1
+                        if delivery.status is Status.DELIVERED:
+                            arrives.add(told.event_id)
                 send = (lambda _: True) if only_count else (lambda one: self._again(one.told, destination, now))
                 for one, sent in zip(wrong, pool.map(send, wrong), strict=True):
                     if sent:
                         recovery.sent[one.delivery.status if one.delivery else "missed"] += 1
+                        arrives.add(one.told.event_id)
                     else:
                         recovery.left[Status.PENDING] += 1
-                seen.update(told.event_id for told in chunk)
                 done(len(chunk))
         if not only_count:
-            recovery.letters = self.drop_letters(destination, seen)
+            recovery.letters = self.drop_letters(destination, arrives)
         return recovery
 
     def _again(self, told: Told, destination: str, now: datetime) -> bool:
@@ -137,32 +154,49 @@ class Resending:
 
     def drop_letters(self, destination: str, sent: Container[str]) -> int:
         """Take the dead letters of these events out of their queue. Returns how many there were."""
-        dropped = 0
-        for letter in self._letters(destination):
-            if letter.told and letter.told.event_id in sent:
-                url = self.queues[destination]["dead_letter"]
-                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=letter.receipt)
-                dropped += 1
-        return dropped
+        letters = self._letters(destination)
+        gone = [letter for letter in letters if letter.told and letter.told.event_id in sent]
+        for few in _chunks(gone, TEN):
+            entries = [{"Id": str(n), "ReceiptHandle": letter.receipt} for n, letter in enumerate(few)]
+            self.sqs.delete_message_batch(QueueUrl=self._dead_letter_url(destination), Entries=entries)
+        self._put_back(destination, [letter for letter in letters if letter not in gone])
+        return len(gone)
 
-    def _letters(self, destination: str) -> Iterator[_Letter]:
-        """The dead letters, each once; those that are left there are visible again a little later."""
-        seen: set[str] = set()
+    def _letters(self, destination: str) -> list[_Letter]:
+        """All the dead letters, each once. They are invisible until they are put back."""
+        letters: dict[str, _Letter] = {}
         while True:
             answer = self.sqs.receive_message(
-                QueueUrl=self.queues[destination]["dead_letter"], MaxNumberOfMessages=10, VisibilityTimeout=GLANCE
+                QueueUrl=self._dead_letter_url(destination),
+                MaxNumberOfMessages=TEN,
+                VisibilityTimeout=GLANCE,
+                WaitTimeSeconds=LISTEN,
             )
-            fresh = [message for message in answer.get("Messages", ()) if message["MessageId"] not in seen]
-            if not fresh:
-                return
-            for message in fresh:
-                seen.add(message["MessageId"])
-                yield _Letter(message["ReceiptHandle"], _told(message["Body"]))
+            before = len(letters)
+            for message in answer.get("Messages", ()):
+                letters[message["MessageId"]] = _Letter(message["ReceiptHandle"], _told(message["Body"]))
+            if len(letters) == before:
+                return list(letters.values())
+
+    def _put_back(self, destination: str, letters: Iterable[_Letter]) -> None:
+        for few in _chunks(letters, TEN):
+            entries = [
+                {"Id": str(n), "ReceiptHandle": letter.receipt, "VisibilityTimeout": 0} for n, letter in enumerate(few)
+            ]
+            self.sqs.change_message_visibility_batch(QueueUrl=self._dead_letter_url(destination), Entries=entries)
+
+    def _dead_letter_url(self, destination: str) -> str:
+        return self.queues[destination]["dead_letter"]
 
     def disabled(self, destination: str) -> datetime | None:
         """Since when the destination is disabled; None when it isn't."""
         disabled = Destinations(self.table).head(destination).disabled
         return disabled.since if disabled else None
+
+    def waits(self, destination: str, now: datetime) -> datetime | None:
+        """Until when the destination asks to be left alone; None when it doesn't."""
+        until = Destinations(self.table).head(destination).waits_until
+        return until if until and until > now else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +218,10 @@ def _event(told: Told) -> dict[str, Any]:
     return {"source": SOURCE, "detail-type": told.detail_type, "detail": json.loads(told.event)}
 
 
-def _chunks(events: Iterable[Told]) -> Iterator[list[Told]]:
-    remaining = iter(events)
-    while chunk := list(itertools.islice(remaining, CHUNK)):
+T = TypeVar("T")
+
+
+def _chunks(every: Iterable[T], size: int) -> Iterator[list[T]]:
+    remaining = iter(every)
+    while chunk := list(itertools.islice(remaining, size)):
         yield chunk

@@ -46,13 +46,16 @@ class Bursts:
         A sweep stands for a minute, and its changes are observed in it: those of one connection in one minute count
         as one sweep's.
         """
-        if notice.about != "job" or notice.resent:
-            return [notice]
-        minute = epoch_minute(read_iso(notice.detail["observed_at"]))
-        over = (self.connections.get(notice.detail["connection"]).completed or 0) >= minute
+        match notice.about, notice.resent, notice.detail:
+            case "job", False, {"connection": str(connection), "observed_at": str(observed_at)}:
+                return self._together(notice, connection, epoch_minute(read_iso(observed_at)), age)
+        return [notice]
+
+    def _together(self, notice: Notice, connection: str, minute: int, age: timedelta) -> Sequence[Notice]:
+        over = (self.connections.get(connection).completed or 0) >= minute
         if not over and age < PROMPT:
             raise NotYet(LOOK_AGAIN)
-        burst = self._found_in(from_minute(minute), notice.detail["connection"])
+        burst = self._found_in(from_minute(minute), connection)
         if len(burst) <= FEW:
             return [notice]
         if not over and age < WHOLE:
