@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,9 @@ BODY_LIMIT = 20 * 1024
 
 FEWER_JOBS = 5
 """Of the twenty keys that a recovery may bring, as many as surely fit."""
+
+SHORT = 8
+"""Characters: shorter parts of an address or a header aren't taken for secrets."""
 
 TREATMENTS = {410: Treatment.DISABLE, 429: Treatment.LATER}
 """2xx is delivered, 410 means that the receiver wants no more (Standard Webhooks, Operational considerations); every
@@ -56,6 +60,14 @@ def signature(secret: WebhookSecret, event_id: str, timestamp: datetime, text: s
     """The signatures of the current and, while rotating, the previous secret, separated by a space."""
     keys = [secret.signing_secret, secret.previous_signing_secret]
     return " ".join(Webhook(key).sign(event_id, timestamp, text) for key in keys if key)
+
+
+def _without(text: str, *told: str) -> str:
+    """The answer without what it repeats of our request: servers like to name the path that they don't know."""
+    for part in re.split(r"[^\w.~%+-]+", " ".join(told)):
+        if len(part) >= SHORT:
+            text = text.replace(part, "…")
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,5 +106,5 @@ class WebhookNotifier:
             TREATMENTS.get(answer.status, Treatment.RETRY),
             code=answer.status,
             retry_after=answer.retry_after,
-            response=answer.text,
+            response=_without(answer.text, secret.url, *theirs.values()),
         )
