@@ -5,19 +5,21 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from pollbridge.config import Configuration
-from pollbridge.history.destinations import Destinations
+from pollbridge.history.destinations import DestinationHead, Destinations
 from pollbridge.history.ledger import Claimed, Delivery, Ledger, Status, deliveries_of
 from pollbridge.history.table import Table
 from pollbridge.history.timeline import Timeline, Told
 from pollbridge.matching import mismatch
 from pollbridge.notifying.notice import Notice
+from pollbridge.notifying.retries import OLDEST
 from pollbridge.notifying.worker import LEASE
 from pollbridge.routing import SOURCE, pattern
 
@@ -129,7 +131,8 @@ class Resending:
                         if delivery.status is Status.DELIVERED:
                             arrives.add(told.event_id)
                 send = (lambda _: True) if only_count else (lambda one: self._again(one.told, destination, now))
-                for one, sent in zip(wrong, pool.map(send, wrong), strict=True):
+                # One job's events go one after the other, in their order.
+                for one, sent in itertools.chain(*pool.map(partial(_each, send), _by_subject(wrong))):
                     if sent:
                         recovery.sent[one.delivery.status if one.delivery else "missed"] += 1
                         arrives.add(one.told.event_id)
@@ -199,6 +202,16 @@ class Resending:
         return until if until and until > now else None
 
 
+def missed_since(head: DestinationHead) -> datetime | None:
+    """Since when events may be missing that a disabled destination should have heard of; None if it isn't disabled.
+
+    What was under way when it was disabled, or when it began to fail, had been seen before that.
+    """
+    if head.disabled is None:
+        return None
+    return min(head.disabled.since, head.failing_since or head.disabled.since) - OLDEST
+
+
 @dataclass(frozen=True, slots=True)
 class _Letter:
     receipt: str
@@ -216,6 +229,17 @@ def _told(body: str) -> Told | None:
 def _event(told: Told) -> dict[str, Any]:
     """In EventBridge's envelope, as far as we read it."""
     return {"source": SOURCE, "detail-type": told.detail_type, "detail": json.loads(told.event)}
+
+
+def _by_subject(wrong: Iterable[Wrong]) -> Collection[list[Wrong]]:
+    found: dict[str, list[Wrong]] = {}
+    for one in wrong:
+        found.setdefault(one.told.pk, []).append(one)
+    return found.values()
+
+
+def _each(send: Callable[[Wrong], bool], wrong: Iterable[Wrong]) -> list[tuple[Wrong, bool]]:
+    return [(one, send(one)) for one in wrong]
 
 
 T = TypeVar("T")
