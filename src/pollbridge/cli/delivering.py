@@ -6,7 +6,9 @@ import itertools
 import json
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,14 +16,14 @@ import click
 
 from pollbridge.aws import client
 from pollbridge.cli.deployment import Deployment, find
-from pollbridge.cli.output import columns, fail, local_time, print_json
+from pollbridge.cli.output import columns, fail, local_time, plain, print_json
 from pollbridge.cli.read import Since
 from pollbridge.config import Destination
 from pollbridge.history.destinations import Destinations
 from pollbridge.history.ledger import Claimed, Delivery, Ledger, Status, deliveries_in, deliveries_of
 from pollbridge.history.timeline import Timeline, Told
-from pollbridge.model.instant import iso, sortable
-from pollbridge.notifying.resending import CHUNK, Resending
+from pollbridge.model.instant import iso, read_iso, sortable
+from pollbridge.notifying.resending import CHUNK, Resending, missed_since
 from pollbridge.notifying.worker import LEASE
 from pollbridge.watches import WatchRefused
 
@@ -29,15 +31,25 @@ NOT_ARRIVED = frozenset({Status.FAILED, Status.DISABLED, Status.MAYBE_SENT})
 
 AHEAD = timedelta(minutes=1)
 
+RECENT = timedelta(days=7)
+
 LOOK_EVERY = 0.5
 """Seconds between two looks at the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How `test-notify` waits; a test brings its own."""
+
+    now: Callable[[], float] = time.monotonic
+    pause: Callable[[float], None] = time.sleep
 
 
 @click.command()
 @click.option("--failed", is_flag=True, help="Only what did not arrive: failed, disabled, maybe sent.")
 @click.option("--job", metavar="KEY", help="Only events of this job.")
 @click.option("--to", "destination", metavar="DESTINATION", help="Only to this destination.")
-@click.option("--since", type=Since(), default="7d", show_default=True, help="Only events seen since.")
+@click.option("--since", type=Since(), help="Only events seen since: 7d, with --job all, unless told.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 @click.option("--responses", is_flag=True, help="With --json: also what receivers answered that did not take one.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -45,7 +57,7 @@ def deliveries(  # noqa: PLR0917 - click passes them by name
     failed: bool,
     job: str | None,
     destination: str | None,
-    since: datetime,
+    since: datetime | None,
     limit: int,
     responses: bool,
     as_json: bool,
@@ -56,7 +68,7 @@ def deliveries(  # noqa: PLR0917 - click passes them by name
     """
     deployment = find()
     names = [_destination(deployment, destination)] if destination else list(deployment.configuration.destinations)
-    every = _of_job(deployment, job) if job else _recent(deployment, names, since)
+    every = _of_job(deployment, job, since) if job else _recent(deployment, names, since or _now(deployment) - RECENT)
     wanted = (d for d in every if d.destination in names and (not failed or d.status in NOT_ARRIVED))
     found = list(itertools.islice(wanted, limit + 1))
     shown = found[:limit]
@@ -72,13 +84,18 @@ def deliveries(  # noqa: PLR0917 - click passes them by name
     _count_queued(deployment, names)
 
 
-def _of_job(deployment: Deployment, text: str) -> Iterator[Delivery]:
+def _of_job(deployment: Deployment, text: str, since: datetime | None) -> Iterator[Delivery]:
     try:
         key = deployment.watches.key(text)
     except WatchRefused as error:
         fail(str(error))
-    found = deliveries_in(deployment.table, f"JOB#{key}")
-    return iter(sorted(found, key=lambda delivery: (-delivery.version, delivery.destination)))
+    if deployment.heads.get(key) is None:
+        fail(f"{key} is not known here: follow it with `pollbridge watch {key}`")
+    found = sorted(deliveries_in(deployment.table, f"JOB#{key}"), key=lambda each: (-each.version, each.destination))
+    if since is None:
+        return iter(found)
+    seen = {entry.event_id for entry in deployment.entries.of(key) if read_iso(entry.observed_at) >= since}
+    return (delivery for delivery in found if delivery.event_id in seen)
 
 
 def _recent(deployment: Deployment, names: Sequence[str], since: datetime) -> Iterator[Delivery]:
@@ -211,6 +228,7 @@ def enable(destination: str, as_json: bool) -> None:
     """
     deployment = find()
     configured = deployment.configuration.destinations[_destination(deployment, destination)]
+    missed = missed_since(Destinations(deployment.table).head(destination))
     disabled = Destinations(deployment.table).enable(destination)
     if as_json:
         print_json({"destination": destination, "was_disabled_since": iso(disabled.since) if disabled else None})
@@ -218,8 +236,9 @@ def enable(destination: str, as_json: bool) -> None:
     if disabled is None:
         click.echo(f"{destination} was not disabled")
     else:
-        click.echo(f"{destination} is enabled; it was disabled since {iso(disabled.since)}: {disabled.error}")
-        click.echo(f"what it missed: pollbridge recover --to {destination} --since {iso(disabled.since)}")
+        click.echo(f"{destination} is enabled; it was disabled since {iso(disabled.since)}: {plain(disabled.error)}")
+        if missed:
+            click.echo(f"what it missed: pollbridge recover --to {destination} --since {iso(missed)}")
     if not configured.enabled:
         click.echo("its rule is off: it hears of nothing new until enabled = true is deployed", err=True)
 
@@ -230,7 +249,8 @@ def enable(destination: str, as_json: bool) -> None:
     "--timeout", type=click.IntRange(1), default=90, show_default=True, help="Seconds to wait for the outcome."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def test_notify(destination: str, timeout: int, as_json: bool) -> None:
+@click.pass_obj
+def test_notify(clock: Clock | None, destination: str, timeout: int, as_json: bool) -> None:
     """Send a made-up event the whole way: queue, function, secret, receiver. Exit 0 when the receiver took it."""
     deployment = find()
     _destination(deployment, destination)
@@ -238,15 +258,17 @@ def test_notify(destination: str, timeout: int, as_json: bool) -> None:
     if since := resending.disabled(destination):
         fail(f"{destination} is disabled since {iso(since)}: run `pollbridge enable {destination}` first")
     resending.send(told, destination, datetime.now(UTC))
-    delivery = _outcome(deployment, told, destination, timeout)
+    delivery = _outcome(Ledger(deployment.table, destination, LEASE), told, timeout, clock or Clock())
     if as_json:
         print_json(_json(delivery, responses=False) if delivery else None)
     if delivery is None:
+        if until := resending.waits(destination, datetime.now(UTC)):
+            fail(f"{destination} asks to be left alone until {iso(until)}: it was not tried")
         fail(f"nobody took it up within {timeout} s: is the notifier of {destination} running? Its log says why")
-    last = delivery.attempts[-1] if delivery.attempts else None
+    last = delivery.attempts[-1]
     if delivery.status is not Status.DELIVERED:
-        fail(f"{destination} did not take it: {last.outcome if last else delivery.status}")
-    if not as_json and last:
+        fail(f"{destination} did not take it: {last.outcome}")
+    if not as_json:
         click.echo(f"{destination} took it: HTTP {last.code} after {last.latency_ms} ms")
 
 
@@ -282,15 +304,18 @@ def _test_event(destination: str) -> Told:
     return Told(f"JOB#{key}", event_id, "Job State Changed", json.dumps(detail))
 
 
-def _outcome(deployment: Deployment, told: Told, destination: str, timeout: int) -> Delivery | None:
-    """The delivery once it is finished or an attempt has failed; None when nobody takes it up."""
-    ledger, over = Ledger(deployment.table, destination, LEASE), time.monotonic() + timeout
-    while time.monotonic() < over:
-        delivery = ledger.of(told.pk, told.event_id)
-        if delivery and (delivery.status.finished or delivery.attempts):
-            return delivery
-        time.sleep(LOOK_EVERY)
-    return None
+def _outcome(ledger: Ledger, told: Told, timeout: int, clock: Clock) -> Delivery | None:
+    """What came of the delivery; None when it was not attempted in that time."""
+    over = clock.now() + timeout
+    while (delivery := ledger.of(told.pk, told.event_id)) and not (delivery.status.finished or delivery.attempts):
+        if clock.now() >= over:
+            break
+        clock.pause(LOOK_EVERY)
+    with suppress(Claimed):
+        # What was waited for in vain is not to arrive hours later, nor to end among the dead letters.
+        ledger.close(told.pk, told.event_id, 1, Status.FAILED, datetime.now(UTC))
+    delivery = ledger.of(told.pk, told.event_id)
+    return delivery if delivery and delivery.attempts else None
 
 
 def _destination(deployment: Deployment, name: str) -> str:
