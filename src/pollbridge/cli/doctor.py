@@ -11,9 +11,10 @@ from botocore.exceptions import ClientError
 
 from pollbridge.aws import client
 from pollbridge.cli.deployment import Deployment, find
-from pollbridge.cli.output import print_json
+from pollbridge.cli.output import plain, print_json
 from pollbridge.history.destinations import Destinations
 from pollbridge.model.instant import iso
+from pollbridge.notifying.resending import missed_since
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def doctor(as_json: bool) -> None:
     else:
         for finding in found:
             mark = click.style("ok", fg="green") if finding.do is None else click.style("!!", fg="red")
-            click.echo(f"{mark}  {finding.about}: {finding.says}")
+            click.echo(f"{mark}  {plain(finding.about)}: {plain(finding.says)}")
             if finding.do:
                 click.echo(f"      {finding.do}")
     if any(finding.do for finding in found):
@@ -65,10 +66,9 @@ def standing(deployment: Deployment) -> Iterator[Finding]:
     for name, destination in deployment.configuration.destinations.items():
         about, head = f"destination {name}", heads.head(name)
         letters = _messages(sqs, deployment.parts["destinations"][name]["dead_letter"])
-        if head.disabled:
-            since = iso(head.disabled.since)
-            says = f"disabled since {since}: {head.disabled.error}"
-            do = f"mend it, then: pollbridge enable {name}; pollbridge recover --to {name} --since {since}"
+        if head.disabled and (missed := missed_since(head)):
+            says = f"disabled since {iso(head.disabled.since)}: {head.disabled.error}"
+            do = f"mend it, then: pollbridge enable {name}; pollbridge recover --to {name} --since {iso(missed)}"
             yield Finding("disabled", about, says, do)
         elif head.failing_since:
             says = f"nothing but failure since {iso(head.failing_since)}"
