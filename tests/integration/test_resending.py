@@ -1,0 +1,440 @@
+"""What did not arrive can be sent again, by the event or all of a time, and nothing is sent twice by that."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from pollbridge.history.destinations import Destinations
+from pollbridge.history.entries import Entry
+from pollbridge.history.ledger import Claimed, Delivery, Ledger, Status
+from pollbridge.history.table import Table
+from pollbridge.history.timeline import Told
+from pollbridge.model.job import JobKey
+from pollbridge.notifying.deliveries import Result
+from pollbridge.notifying.resending import CHUNK, THREADS, Recovery
+from pollbridge.notifying.worker import LEASE
+from tests.kit.envelopes import disabled
+from tests.kit.events import recovered, unreachable
+from tests.kit.faults import Call
+from tests.kit.offices import WALL, Office, breaking, closing, refusing, taking
+from tests.kit.sweeping import oration_key
+
+KEY = oration_key("j1")
+LATER = WALL + timedelta(days=3)
+
+
+@pytest.fixture
+def office() -> Iterator[Office]:
+    with mock_aws():
+        yield Office()
+
+
+def told(entry: Entry) -> Told:
+    return Told(entry.pk, entry.event_id, entry.detail_type, entry.event)
+
+
+def recover(office: Office, since: datetime = WALL, until: datetime = LATER, **more: Any) -> Recovery:
+    return office.resending.recover("service", since, until, office.now, **more)
+
+
+def only(office: Office, job: JobKey = KEY) -> Delivery:
+    [delivery] = office.ledger(job)
+    return delivery
+
+
+def event_ids(office: Office) -> list[str]:
+    return [event_id for _, event_id in office.got]
+
+
+def exhausted(office: Office, *entries: Entry, name: str = "service") -> None:
+    """These are among the dead letters."""
+    office.does[name] = refusing
+    for entry in entries:
+        office.route(entry, name)
+    office.work(name)
+    office.does[name] = taking
+    office.got.clear()
+
+
+# resend
+
+
+@pytest.mark.promise(38)
+def test_what_is_exhausted_is_resent_from_the_history_and_its_letter_is_gone(office: Office) -> None:
+    entry = office.record(1, KEY)
+    exhausted(office, entry)
+    assert (only(office).status, office.count("service", "dead_letter")) == (Status.FAILED, 1)
+
+    office.resending.send(told(entry), "service", office.now)
+    office.resending.drop_letters("service", {entry.event_id})
+
+    assert only(office).status is Status.PENDING
+    assert office.work("service").counts == {"delivered": 1}
+    assert (only(office).status, office.count("service", "dead_letter")) == (Status.DELIVERED, 0)
+
+
+@pytest.mark.promise(38)
+def test_a_dead_letter_holds_all_that_resending_needs_once_the_history_has_expired(office: Office) -> None:
+    entry = office.record(1, KEY)
+    exhausted(office, entry)
+    office.aws.client = type(office.aws.client)()
+
+    found = office.resending.find(entry.event_id, LATER)
+    assert found
+    office.resending.send(found, "service", office.now)
+
+    assert (found.pk, found.event_id, found.detail_type) == (entry.pk, entry.event_id, entry.detail_type)
+    assert json.loads(found.event) == json.loads(entry.event)
+    assert office.work("service").counts == {"delivered": 1}
+
+
+def test_looking_for_an_event_leaves_the_dead_letters_to_be_found_at_once_again(office: Office) -> None:
+    entries = [office.record(version, KEY) for version in range(1, 24)]
+    exhausted(office, *entries)
+
+    assert office.resending.find("no such event", LATER) is None
+    assert office.visible("service", "dead_letter") == 23
+    assert office.resending.drop_letters("service", {entries[3].event_id, entries[20].event_id}) == 2
+    assert office.visible("service", "dead_letter") == 21
+    assert all(office.sqs.waited)
+
+
+@pytest.mark.promise(38)
+@pytest.mark.promise(30)
+def test_past_a_finished_delivery_it_arrives_again_under_the_same_id(office: Office) -> None:
+    entry = office.record(1, KEY)
+    office.route(entry, "service")
+    office.work("service")
+
+    office.resending.send(told(entry), "service", office.now)
+    office.work("service")
+
+    assert event_ids(office) == [entry.event_id] * 2
+    assert [attempt.outcome for attempt in only(office).attempts] == ["delivered", "delivered"]
+
+
+@pytest.mark.promise(38)
+@pytest.mark.promise(35)
+def test_resent_it_has_all_the_attempts_of_a_new_one(office: Office) -> None:
+    entry = office.record(1, KEY)
+    office.does["service"] = breaking
+    office.route(entry, "service")
+    _exhaust(office)
+    assert (only(office).status, len(only(office).attempts)) == (Status.FAILED, 8)
+
+    # So long after the last failure a new run of them begins; else the destination would be disabled by now.
+    office.now += timedelta(days=2)
+    office.resending.send(told(entry), "service", office.now)
+    assert only(office).tries == 0
+    _exhaust(office)
+
+    assert (only(office).status, len(only(office).attempts)) == (Status.FAILED, 16)
+    assert office.count("service", "dead_letter") == 2
+
+
+def _exhaust(office: Office) -> None:
+    """The message comes back, with time, until it is given up."""
+    [message] = office.waiting("service", seconds=43_000)
+    while office.count("service"):
+        office._deliver("service", [message], Result())
+        office.now += timedelta(hours=11)
+
+
+@pytest.mark.promise(38)
+@pytest.mark.promise(29)
+def test_resent_twice_in_a_row_it_arrives_once_more(office: Office) -> None:
+    entry = office.record(1, KEY)
+    exhausted(office, entry)
+
+    for _ in range(2):
+        office.resending.send(told(entry), "service", office.now)
+
+    assert office.work("service").counts == {"delivered": 1, "already_done": 1}
+    assert event_ids(office) == [entry.event_id]
+
+
+def test_while_it_is_being_delivered_nothing_is_resent(office: Office) -> None:
+    entry = office.record(1, KEY)
+    Ledger(office.table, "service", LEASE).claim(entry.pk, entry.event_id, 1, office.now)
+
+    with pytest.raises(Claimed):
+        office.resending.send(told(entry), "service", office.now)
+
+    assert office.count("service") == 0
+
+
+def test_a_claim_of_the_dead_keeps_nobody_from_resending(office: Office) -> None:
+    entry = office.record(1, KEY)
+    Ledger(office.table, "service", LEASE).claim(entry.pk, entry.event_id, 1, office.now)
+
+    office.now += LEASE
+    office.resending.send(told(entry), "service", office.now)
+
+    assert office.work("service").counts == {"delivered": 1}
+
+
+def test_what_waits_for_its_next_attempt_is_resent_at_once_and_arrives_once(office: Office) -> None:
+    entry = office.record(1, KEY)
+    office.does["service"] = breaking
+    office.route(entry, "service")
+    [message] = office.waiting("service", seconds=43_000)
+    office._deliver("service", [message], Result())
+    assert only(office).next_attempt_at
+
+    office.does["service"] = taking
+    office.resending.send(told(entry), "service", office.now)
+    office.work("service")
+    office._deliver("service", [message], result := Result())
+
+    assert event_ids(office) == [entry.event_id] * 2
+    assert result.counts == {"already_done": 1}
+
+
+def test_what_could_not_be_put_into_the_queue_is_not_under_way(office: Office) -> None:
+    entry = office.record(1, KEY)
+    exhausted(office, entry)
+    office.sqs.broken = True
+    with pytest.raises(TimeoutError):
+        office.resending.send(told(entry), "service", office.now)
+    office.sqs.broken = False
+
+    assert only(office).status is Status.FAILED
+    assert recover(office).sent == {"failed": 1}
+
+
+@pytest.mark.parametrize(
+    ("event", "pk"),
+    [
+        (unreachable(), "CONNECTION#mentionlab"),
+        (recovered(), "CONNECTION#mentionlab"),
+        (disabled("team"), "DESTINATION#team"),
+    ],
+)
+def test_what_is_about_no_job_is_found_and_resent_too(office: Office, event: Any, pk: str) -> None:
+    office.keep(event, pk, pk)
+
+    found = office.resending.find(event.id, LATER)
+
+    assert found
+    assert found.pk == pk
+    office.resending.send(found, "service", office.now)
+    assert office.work("service").counts == {"delivered": 1}
+    assert event_ids(office) == [event.id]
+
+
+# What recover sends
+
+
+def five(office: Office) -> dict[str, Entry]:
+    """One event of every fate."""
+    entries = {name: office.record(1, oration_key(name)) for name in (*Status, "missed")}
+    ledger = Ledger(office.table, "service", LEASE)
+    for status in Status:
+        entry = entries[status]
+        delivery = ledger.claim(entry.pk, entry.event_id, 1, office.now)
+        ledger.finish(delivery, status, None, None)
+    return entries
+
+
+@pytest.mark.promise(38)
+def test_what_failed_was_disabled_or_never_taken_up_is_sent_and_nothing_else(office: Office) -> None:
+    entries = five(office)
+
+    recovery = recover(office)
+
+    assert recovery.sent == {"failed": 1, "disabled": 1, "missed": 1}
+    assert recovery.left == {"delivered": 1, "pending": 1, "maybe_sent": 1}
+    assert office.work("service").counts == {"delivered": 3}
+    assert set(event_ids(office)) == {entries[name].event_id for name in ("failed", "disabled", "missed")}
+
+
+@pytest.mark.promise(38)
+def test_recovered_twice_nothing_more_is_sent(office: Office) -> None:
+    five(office)
+    recover(office)
+    before = office.count("service")
+
+    again = recover(office)
+
+    assert (again.sent, again.left) == ({}, {"delivered": 1, "pending": 4, "maybe_sent": 1})
+    assert office.count("service") == before == 3
+
+
+def test_only_counted_nothing_changes(office: Office) -> None:
+    exhausted(office, *(office.record(version, KEY) for version in range(1, 4)))
+    five(office)
+    items, calls = dict(office.aws.client.items), len(office.aws.calls)
+
+    recovery = recover(office, only_count=True)
+
+    assert recovery.sent == {"failed": 4, "disabled": 1, "missed": 1}
+    assert (office.aws.client.items, office.count("service"), recovery.letters) == (items, 0, 0)
+    assert office.visible("service", "dead_letter") == 3
+    assert not {call.operation for call in office.aws.calls[calls:]} & {"put_item", "update_item"}
+
+
+def test_what_a_destination_missed_while_it_was_disabled_comes_after(office: Office) -> None:
+    entries = [office.record(version, KEY) for version in (1, 2, 3)]
+    office.does["service"] = closing
+    office.route(entries[0], "service")
+    office.work("service")
+    for entry in entries[1:]:
+        office.route(entry, "service")
+    assert office.work("service").counts == {"disabled": 2}
+    office.does["service"] = taking
+    office.got.clear()
+
+    Destinations(office.table).enable("service")
+    assert recover(office, until=office.now + timedelta(minutes=1)).sent == {"failed": 1, "disabled": 2}
+    assert office.work("service").counts == {"delivered": 3}
+    assert event_ids(office) == [entry.event_id for entry in entries]
+    assert office.count("service", "dead_letter") == 0
+
+
+def test_what_its_match_lets_through_now_counts(office: Office) -> None:
+    office.record(1, KEY, state="cancelled")
+    wanted = office.record(2, KEY, state="failed")
+
+    recovery = office.resending.recover("team", WALL, LATER, office.now)
+
+    assert recovery.sent == {"missed": 1}
+    office.work("team")
+    assert office.got == [("team", wanted.event_id)]
+
+
+def test_what_was_recorded_silently_is_not_recovered(office: Office) -> None:
+    office.record(1, KEY, told=False)
+
+    assert recover(office).sent == {}
+
+
+def test_events_about_vendors_and_other_destinations_are_recovered_too(office: Office) -> None:
+    office.keep(unreachable(), "CONNECTION#mentionlab", "CONNECTION#mentionlab")
+    office.keep(disabled("team"), "DESTINATION#team", "DESTINATION#team")
+    office.keep(disabled("service").model_copy(update={"id": "own"}), "DESTINATION#service", "DESTINATION#service")
+
+    assert recover(office).sent == {"missed": 2}
+
+
+def test_what_is_taken_up_while_it_is_recovered_is_left_to_whoever_has_it(office: Office) -> None:
+    entry = office.record(1, KEY)
+    another = Ledger(Table(office.aws.client, "history"), "service", LEASE)
+
+    def takes_it_up(call: Call) -> None:
+        if call.operation == "get_item":
+            another.claim(entry.pk, entry.event_id, 1, office.now)
+
+    office.aws.plan = takes_it_up
+
+    assert recover(office).left == {"pending": 1}
+    assert office.count("service") == 0
+
+
+# In which order, and of which time
+
+
+def test_the_oldest_come_first(office: Office) -> None:
+    moments = [WALL + timedelta(minutes=n) for n in range(2 * CHUNK)]
+    shuffled = random.Random(7).sample(moments, len(moments))
+    for moment in shuffled:
+        office.record(1, oration_key(f"{moment:%d%H%M}"), moment)
+
+    recover(office)
+    office.work("service")
+
+    told_at = [f"{moment:%d%H%M}-1" for moment in moments]
+    places = [told_at.index(event_id) for event_id in event_ids(office)]
+    assert [place // CHUNK for place in places] == sorted(place // CHUNK for place in places)
+    assert max(abs(place - n) for n, place in enumerate(places)) < CHUNK
+    assert THREADS < CHUNK
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "found"),
+    [
+        ("2026-06-08T00:00:00Z", "2026-06-08T23:59:59.999Z", {2, 3, 4}),
+        ("2026-06-07T23:59:59Z", "2026-06-08T00:00:00Z", {1, 2}),
+        ("2026-06-08T12:00:00Z", "2026-06-09T00:00:00Z", {3, 4, 5}),
+        ("2026-06-08T12:00:00.001Z", "2026-06-08T23:59:58Z", set()),
+        ("2026-06-08T02:00:00+02:00", "2026-06-08T14:00:00+02:00", {2, 3}),
+        ("2026-05-01T00:00:00Z", "2026-07-01T00:00:00Z", {1, 2, 3, 4, 5}),
+        ("2026-06-09T00:00:00Z", "2026-06-08T00:00:00Z", set()),
+    ],
+)
+def test_days_begin_and_end_where_they_should(office: Office, since: str, until: str, found: set[int]) -> None:
+    moments = ["07T23:59:59", "08T00:00:00", "08T12:00:00", "08T23:59:59", "09T00:00:00"]
+    for version, moment in enumerate(moments, 1):
+        office.record(version, KEY, datetime.fromisoformat(f"2026-06-{moment}").replace(tzinfo=UTC))
+
+    recovery = recover(office, datetime.fromisoformat(since), datetime.fromisoformat(until))
+
+    assert recovery.sent.total() == len(found)
+    office.work("service")
+    assert {int(event_id.split("-")[1]) for event_id in event_ids(office)} == found
+
+
+# What becomes of the dead letters
+
+
+@pytest.mark.promise(38)
+def test_what_is_recovered_is_no_dead_letter_any_more_and_others_stay(office: Office) -> None:
+    old = office.record(1, oration_key("old"), WALL - timedelta(days=1))
+    entries = [office.record(version, KEY) for version in range(1, 13)]
+    exhausted(office, old, *entries)
+    for odd in ("no event", "{}"):
+        office.sqs.send_message(QueueUrl=office.parts["service"]["dead_letter"], MessageBody=odd)
+    exhausted(office, entries[0], name="team")
+
+    recovery = recover(office)
+
+    assert (recovery.sent, recovery.letters) == ({"failed": 12}, 12)
+    assert (office.visible("service", "dead_letter"), office.visible("team", "dead_letter")) == (3, 1)
+    assert office.work("service").counts == {"delivered": 12}
+    assert Counter(event_ids(office)) == Counter(entry.event_id for entry in entries)
+
+
+def test_the_letter_of_what_has_arrived_since_is_taken_out_and_that_of_what_is_under_way_is_not(office: Office) -> None:
+    arrived, under_way = office.record(1, KEY), office.record(1, oration_key("j2"))
+    exhausted(office, arrived, under_way)
+    for entry in (arrived, under_way):
+        office.resending.send(told(entry), "service", office.now)
+        if entry is arrived:
+            office.work("service")
+
+    recovery = recover(office)
+
+    assert (recovery.left, recovery.letters) == ({"delivered": 1, "pending": 1}, 1)
+    assert office.visible("service", "dead_letter") == 1
+
+
+def test_progress_is_told_as_it_is_made(office: Office) -> None:
+    for version in range(1, CHUNK + 2):
+        office.record(version, KEY)
+    looked_at: list[int] = []
+
+    recover(office, done=looked_at.append)
+
+    assert looked_at == [CHUNK, 1]
+
+
+# What it costs
+
+
+def test_recovering_costs_a_batch_for_fifty_events_and_three_calls_for_each_that_is_sent(office: Office) -> None:
+    entries = [office.record(version, KEY) for version in range(1, 2 * CHUNK + 1)]
+    ledger = Ledger(office.table, "service", LEASE)
+    for entry in entries[10:]:
+        ledger.close(entry.pk, entry.event_id, entry.version, Status.DELIVERED, office.now)
+    office.aws.calls.clear()
+
+    recover(office, until=WALL + timedelta(hours=1))
+
+    assert office.aws.counts == {"query": 1, "batch_get_item": 2, "get_item": 10, "update_item": 10}
