@@ -1,0 +1,226 @@
+"""Several events told with one message: each is delivered once, and no message of theirs is forgotten."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+
+import pytest
+
+from pollbridge.history.ledger import Delivery, Ledger
+from pollbridge.notifying.notice import DeliveryError, Notice, Receipt, Treatment
+from pollbridge.notifying.worker import LEASE
+from tests.kit.faults import Crash, Fault
+from tests.kit.receiving import KEY, NOW, Mail, Post, Receiver, failing, message
+
+MANY = 12
+ALL = [f"event-{number}" for number in range(1, MANY + 1)]
+
+
+def burst() -> list[Notice]:
+    return [Notice.read(message(number)["body"]) for number in range(1, MANY + 1)]
+
+
+def together(receiver: Receiver | None = None) -> Post:
+    """A destination that is told twelve events at once, unless one was resent."""
+    post = Post(receiver or Receiver())
+
+    def gathers(notice: Notice, _: timedelta) -> Sequence[Notice]:
+        return [notice] if notice.resent else burst()
+
+    post.receiver.gathers = gathers
+    return post
+
+
+def messages() -> list[dict[str, object]]:
+    return [message(number) for number in range(1, MANY + 1)]
+
+
+def by_id(post: Post) -> dict[str, Delivery]:
+    return {delivery.event_id: delivery for delivery in post.ledger}
+
+
+def test_one_message_tells_them_all_and_finishes_each_delivery() -> None:
+    post = together()
+
+    counts = post.deliver(*messages()).counts
+
+    assert counts == {"delivered": 1, "already_done": MANY - 1}
+    assert [sorted(told) for told in post.receiver.together] == [sorted(ALL)]
+    assert post.statuses == dict.fromkeys(ALL, "delivered")
+    assert {tuple(attempt.outcome for attempt in delivery.attempts) for delivery in post.ledger} == {("delivered",)}
+
+
+@pytest.mark.parametrize("first", [1, 7, MANY])
+def test_whichever_comes_first_leads(first: int) -> None:
+    post = together()
+
+    post.deliver(message(first))
+
+    assert post.receiver.together[0] == [f"event-{first}", *(name for name in ALL if name != f"event-{first}")]
+
+
+def test_what_is_delivered_already_is_not_told_again() -> None:
+    post = together()
+    post.receiver.gathers = lambda notice, _: [notice]
+    post.deliver(message(3), message(5))
+    post.receiver.gathers = lambda _, __: burst()
+
+    post.deliver(message(1))
+
+    assert set(post.receiver.together[-1]) == set(ALL) - {"event-3", "event-5"}
+
+
+def test_a_failure_counts_for_the_one_that_led_and_all_wait_for_the_same_moment() -> None:
+    post = together(failing())
+
+    result = post.deliver(*messages())
+
+    assert result.counts == {"retried": 1, "put_off": MANY - 1}
+    deliveries = by_id(post)
+    assert {name: len(deliveries[name].attempts) for name in ALL} == {**dict.fromkeys(ALL, 0), "event-1": 1}
+    assert len({delivery.next_attempt_at for delivery in post.ledger}) == 1
+    assert len(set(post.sqs.waits.values())) == 1
+    assert len(post.receiver.together) == 1
+
+
+def test_after_the_wait_all_are_told() -> None:
+    post = together(failing())
+    queue = Mail(post).put(*messages()).go(seconds=1)
+    post.receiver.does = lambda _: Receipt(200)
+
+    queue.go()
+
+    assert post.statuses == dict.fromkeys(ALL, "delivered")
+    assert [len(told) for told in post.receiver.together] == [MANY, MANY]
+
+
+def test_what_is_only_put_off_counts_for_nobody() -> None:
+    def later(_: Notice) -> Receipt:
+        raise DeliveryError("HTTP 429", Treatment.LATER, code=429, wait=timedelta(seconds=30))
+
+    post = together(Receiver(later))
+    post.deliver(*messages())
+
+    assert [delivery.attempts for delivery in post.ledger] == [()] * MANY
+    assert {delivery.next_attempt_at for delivery in post.ledger} == {NOW + timedelta(seconds=30)}
+
+
+def test_what_was_maybe_sent_was_maybe_sent_for_all() -> None:
+    post = together(failing(maybe_sent=True))
+    post.receiver.receiver_deduplicates = False
+
+    post.deliver(*messages())
+
+    assert post.statuses == dict.fromkeys(ALL, "maybe_sent")
+    assert len(post.receiver.together) == 1
+
+
+@pytest.mark.promise(29)
+@pytest.mark.parametrize("leads", [(1, 1), (1, 2), (2, 1), (7, MANY)])
+def test_invocations_at_once_tell_each_event_once(leads: tuple[int, int]) -> None:
+    for _ in range(20):
+        post, start = together(), Barrier(2)
+
+        def deliver(first: int, post: Post = post, start: Barrier = start) -> Counter[str]:
+            start.wait(timeout=30)
+            return post.deliver(message(first)).counts
+
+        with ThreadPoolExecutor(2) as pool:
+            counts = sum(pool.map(deliver, leads), Counter[str]())
+
+        assert sorted(post.receiver.got) == sorted(ALL)
+        assert counts["delivered"] == 1
+        assert post.statuses == dict.fromkeys(ALL, "delivered")
+
+
+@pytest.mark.promise(29)
+def test_one_that_another_holds_is_left_to_the_other() -> None:
+    """The sixth is being told alone, say because it was resent; whoever holds the first tells the rest."""
+    post = together()
+    Ledger(post.table, "team", LEASE).claim(f"JOB#{KEY}", "event-6", 6, post.now)
+
+    post.deliver(message(1))
+
+    assert sorted(post.receiver.got) == sorted(set(ALL) - {"event-6"})
+
+
+def test_who_finds_the_first_held_waits() -> None:
+    post = together()
+    Ledger(post.table, "team", LEASE).claim(f"JOB#{KEY}", "event-1", 1, post.now)
+
+    assert post.deliver(message(6)).counts == {"put_off": 1}
+    assert (post.receiver.got, post.statuses) == ([], {"event-1": "pending"})
+
+
+@pytest.mark.promise(30)
+@pytest.mark.parametrize("number", range(1, 2 * MANY + 3))
+def test_a_crash_in_the_middle_loses_none_and_repeats_only_what_was_not_written_down(number: int) -> None:
+    post = together()
+    post.aws.plan = lambda call: Fault(Crash()) if call.number == number else None
+
+    Mail(post).put(*messages()).go()
+
+    assert post.statuses == dict.fromkeys(ALL, "delivered")
+    told = Counter(post.receiver.got)
+    assert set(told) == set(ALL)
+    # The head, twelve claims, the POST, twelve deliveries finished.
+    written_down = number - (1 + MANY + 1)
+    repeated = MANY - written_down if 0 <= written_down < MANY else 0
+    assert len([name for name, times in told.items() if times > 1]) == repeated
+
+
+@pytest.mark.promise(38)
+def test_when_one_is_given_up_the_others_go_on_with_attempts_of_their_own() -> None:
+    def refuse_the_first(notice: Notice) -> Receipt:
+        if notice.event_id == "event-1":
+            raise DeliveryError("HTTP 400", Treatment.GIVE_UP, code=400)
+        return Receipt(200)
+
+    post = together(Receiver(refuse_the_first))
+
+    counts = post.deliver(*messages()).counts
+
+    assert counts == {"failed": 1, "delivered": 1, "already_done": MANY - 2}
+    assert post.statuses == {**dict.fromkeys(ALL, "delivered"), "event-1": "failed"}
+    assert len(post.sqs.buried) == 1
+
+
+@pytest.mark.promise(37)
+def test_when_the_channel_is_gone_the_others_are_recorded_as_disabled() -> None:
+    post = together(failing(treatment=Treatment.DISABLE))
+
+    post.deliver(*messages())
+
+    assert post.statuses == {**dict.fromkeys(ALL, "disabled"), "event-1": "failed"}
+    assert (len(post.receiver.together), len(post.told)) == (1, 1)
+
+
+@pytest.mark.promise(35)
+@pytest.mark.promise(37)
+def test_a_receiver_that_stays_down_ends_with_all_given_up_or_disabled() -> None:
+    post = together(failing())
+
+    queue = Mail(post).put(*messages()).go()
+
+    assert (queue.coming, queue.dropped, len(post.told)) == ([], [], 1)
+    assert set(post.statuses) == set(ALL)
+    assert set(post.statuses.values()) <= {"failed", "disabled"}
+    assert len(post.sqs.buried) == Counter(post.statuses.values())["failed"]
+    assert max(len(delivery.attempts) for delivery in post.ledger) <= 8
+
+
+@pytest.mark.promise(38)
+def test_one_that_is_sent_again_is_told_by_itself() -> None:
+    post = together()
+    post.deliver(*messages())
+    Ledger(post.table, "team", LEASE).again(f"JOB#{KEY}", "event-4", 4, post.now)
+
+    resent = message(4)
+    resent["body"] = resent["body"].replace('"version": "0"', '"resent": true')
+    post.deliver(resent)
+
+    assert post.receiver.together[-1] == ["event-4"]
