@@ -23,10 +23,16 @@ from pollbridge.model.event import ConnectionEvent
 from pollbridge.notifying.deliveries import Deliveries, Queue
 from pollbridge.notifying.notice import DeliveryError, Notice, Receipt, Treatment
 from pollbridge.notifying.retries import LONGEST, OLDEST, STEPS, RetryClock
+from pollbridge.notifying.webhook import WebhookNotifier
 from pollbridge.notifying.worker import LEASE
+from pollbridge.secrets import WebhookSecret
 from tests.kit.events import event, recovered, unreachable
 from tests.kit.faults import Call, Crash, Fault, lost, throttle
-from tests.kit.receiving import NOW, Post, Receiver, envelope, failing, message
+from tests.kit.posting import Posts
+from tests.kit.receiving import NOW, Mail, Post, Receiver, envelope, failing, message
+
+HEADERS = ("id", "timestamp", "signature")
+SIGNING = "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5"
 
 
 def test_a_delivered_message_is_acknowledged_and_written_down() -> None:
@@ -97,6 +103,22 @@ def test_a_crash_after_the_post_repeats_it_under_the_same_id() -> None:
 
     assert post.deliver(message()).counts == {"delivered": 1}
     assert post.receiver.got == ["event-1", "event-1"]
+
+
+@pytest.mark.promise(30)
+def test_a_repeated_webhook_has_the_same_id_and_a_fresh_timestamp_and_signature() -> None:
+    post, posts, secret = Post(), Posts(), WebhookSecret(url="https://receiver.test/", signing_secret=SIGNING)
+    poster: Any = posts
+    post.receiver = WebhookNotifier(poster, lambda: secret, {}, now=lambda: post.now)
+    post.aws.plan = lambda call: Fault(Crash()) if call.number == 3 else None
+
+    Mail(post).put(about_vendor(unreachable())).go()
+
+    first, second = ({name: sent.headers[f"webhook-{name}"] for name in HEADERS} for sent in posts.sent)
+    assert first["id"] == second["id"]
+    assert int(second["timestamp"]) - int(first["timestamp"]) >= LEASE.total_seconds()
+    assert first["signature"] != second["signature"]
+    assert posts.sent[0].body == posts.sent[1].body
 
 
 def test_the_claim_of_the_dead_is_taken_over_when_its_lease_is_out() -> None:
@@ -405,14 +427,15 @@ def test_two_destinations_keep_ledgers_of_their_own() -> None:
     assert [delivery.destination for delivery in post.ledger] == ["service", "team"]
 
 
-def test_no_reason_is_too_long_or_empty_for_the_queue() -> None:
-    for outcome in ("", "x" * 5000):
-        post = Post(
-            Receiver(lambda _, outcome=outcome: (_ for _ in ()).throw(DeliveryError(outcome, Treatment.GIVE_UP)))
-        )
-        post.deliver(message())
+@pytest.mark.parametrize("outcome", ["", "x" * 5000])
+def test_no_reason_is_too_long_or_empty_for_the_queue(outcome: str) -> None:
+    def refuse(_: Notice) -> Receipt:
+        raise DeliveryError(outcome, Treatment.GIVE_UP)
 
-        assert 1 <= len(post.sqs.buried[0]["reason"]) <= 256
+    post = Post(Receiver(refuse))
+    post.deliver(message())
+
+    assert 1 <= len(post.sqs.buried[0]["reason"]) <= 256
 
 
 @pytest.fixture

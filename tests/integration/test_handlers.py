@@ -348,17 +348,76 @@ def _received(deployment: Deployment) -> str:
     return handle
 
 
+CANARIES = ("canary", SIGNING, SIGNING.removeprefix("whsec_"), "/slack/", "/webhook/")
+
+
 @pytest.mark.promise(45)
-def test_no_secret_is_logged_whatever_the_receiver_answers(
-    deployment: Deployment, receivers: Receivers, log: list[dict[str, Any]]
+@pytest.mark.parametrize("status", [200, 410, 500])
+@pytest.mark.parametrize(
+    ("function", "destination", "receiver"),
+    [("slack_notifier", "team", "slack/docs-team"), ("webhook_notifier", "service", "webhook/service")],
+)
+def test_no_secret_is_logged_kept_or_buried_whatever_the_receiver_answers(  # noqa: PLR0917
+    deployment: Deployment,
+    receivers: Receivers,
+    log: list[dict[str, Any]],
+    function: str,
+    destination: str,
+    receiver: str,
+    status: int,
 ) -> None:
-    deployment.env.setenv("DESTINATION", "service")
-    receivers.faults("webhook/service", {"status": 500})
+    deployment.env.setenv("DESTINATION", destination)
+    if status != 200:
+        receivers.faults(receiver, {"status": status})
+    woken = event(function, "changed")
+    woken["Records"][0]["receiptHandle"] = _received(deployment)
 
-    deployment.wake("webhook_notifier", event("webhook_notifier", "changed"))
+    deployment.wake(function, woken)
 
-    assert SIGNING not in str(log)
-    assert str(receivers.base_url) not in str(log)
+    kept = client("dynamodb").scan(TableName=deployment.table.name)["Items"]
+    assert kept
+    for canary in (*CANARIES, str(receivers.base_url)):
+        assert canary not in str((log, kept, deployment.dead_letters))
+
+
+@pytest.mark.promise(36)
+@pytest.mark.promise(37)
+@pytest.mark.parametrize(
+    ("function", "destination", "receiver", "status"),
+    [("slack_notifier", "team", "slack/docs-team", 404), ("webhook_notifier", "service", "webhook/service", 410)],
+)
+def test_a_receiver_that_wants_no_more_is_disabled_and_the_bus_hears_of_it_once(  # noqa: PLR0917
+    deployment: Deployment,
+    receivers: Receivers,
+    log: list[dict[str, Any]],
+    function: str,
+    destination: str,
+    receiver: str,
+    status: int,
+) -> None:
+    deployment.env.setenv("DESTINATION", destination)
+    receivers.faults(receiver, {"status": status})
+    woken = event(function, "changed")
+    assert failures(deployment.wake(function, woken)) == []
+    next_one = json.loads(json.dumps(woken).replace(_event_id(woken), "f" * 36))
+
+    assert failures(deployment.wake(function, next_one)) == []
+    deployment.wake("publisher", {"Records": records(deployment.table)})
+
+    assert [{name: line[name] for name in ("failed", "disabled") if name in line} for line in log[:2]] == [
+        {"failed": 1},
+        {"disabled": 1},
+    ]
+    assert (log[2]["published"], log[2]["failed"]) == (1, 0)
+    assert [letter["Body"] for letter in deployment.dead_letters] == [woken["Records"][0]["body"]]
+    [entry] = Entries(deployment.table, START - START, START - START).of_destination(destination)
+    assert (entry.detail_type, entry.unpublished) == ("Destination Disabled", False)
+    assert len(receivers.messages()) == 1
+
+
+def _event_id(woken: dict[str, Any]) -> str:
+    told: str = json.loads(woken["Records"][0]["body"])["detail"]["id"]
+    return told
 
 
 @pytest.mark.parametrize("function", sorted(path.parent.name for path in FUNCTIONS.glob("*/handler.py")))
