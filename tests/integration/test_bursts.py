@@ -29,7 +29,7 @@ from tests.kit.faults import Crash, Fault
 from tests.kit.sweeping import Bench, oration_body, oration_key
 from tests.kit.telling import Team, telling
 
-NAMES = (f"team{number}" for number in itertools.count())
+ROOMS = (f"team{number}" for number in itertools.count())
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def inbox() -> Iterator[Receivers]:
 
 @pytest.fixture
 def team(inbox: Receivers) -> Team:
-    team = Team(http=inbox, name=next(NAMES), pattern=pattern(Match(), "team"))
+    team = Team(http=inbox, room=next(ROOMS), pattern=pattern(Match(), "team"))
     team.use_webhook()
     return team
 

@@ -39,12 +39,12 @@ def inbox() -> Iterator[Receivers]:
         yield http
 
 
-NAMES = (f"team{number}" for number in itertools.count())
+ROOMS = (f"team{number}" for number in itertools.count())
 
 
 @pytest.fixture
 def team(inbox: Receivers) -> Team:
-    team = Team(http=inbox, name=next(NAMES))
+    team = Team(http=inbox, room=next(ROOMS))
     team.use_bot()
     return team
 
@@ -107,7 +107,7 @@ def test_in_whatever_order_and_however_often_they_come_the_newest_stays(
     once, again, chance = arrival
     versions = [*once, *again]
     chance.shuffle(versions)
-    team = Team(http=inbox, name=next(NAMES))
+    team = Team(http=inbox, room=next(ROOMS))
     team.use_bot()
 
     seen = []

@@ -184,5 +184,5 @@ def _as_lambda(message: Mapping[str, Any], sent_at: datetime) -> dict[str, Any]:
         "messageId": message["MessageId"],
         "receiptHandle": message["ReceiptHandle"],
         "body": message["Body"],
-        "attributes": {"SentTimestamp": str(int(sent_at.timestamp() * 1000))},
+        "attributes": {"SentTimestamp": str(int(sent_at.timestamp() * 1000)), "ApproximateReceiveCount": "1"},
     }

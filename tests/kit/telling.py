@@ -98,7 +98,7 @@ class Team(Post):
     """A Slack destination over a table in memory. `http` is a client of the inbox."""
 
     http: Any = None
-    name: str = "team"
+    room: str = "team"
     """Of the receiver in the inbox."""
     values: dict[str, str] = field(default_factory=dict)
     """What the secret holds."""
@@ -119,19 +119,19 @@ class Team(Post):
     def use_bot(self, token: str = TOKEN, channel: str = CHANNEL) -> None:
         """The app is installed with this token, and the secret says so."""
         self.install(token, channel)
-        api = str(self.http.base_url.join(f"/slack-api/{self.name}"))
+        api = str(self.http.base_url.join(f"/slack-api/{self.room}"))
         self.values = {"bot_token": token, "channel": channel, "api_url": api}
 
     def install(self, token: str = TOKEN, channel: str = CHANNEL) -> None:
         wish = {"bot_token": token, "channel": channel}
-        assert self.http.put(f"/_control/slack-api/{self.name}", json=wish).status_code == 204
+        assert self.http.put(f"/_control/slack-api/{self.room}", json=wish).status_code == 204
 
     def use_webhook(self) -> None:
-        self.values = {"webhook_url": str(self.http.base_url.join(f"/slack/{self.name}"))}
+        self.values = {"webhook_url": str(self.http.base_url.join(f"/slack/{self.room}"))}
 
     def faults(self, *steps: object) -> None:
         kind = "slack-api" if "bot_token" in self.values else "slack"
-        self.http.faults(f"{kind}/{self.name}", *steps)
+        self.http.faults(f"{kind}/{self.room}", *steps)
 
     def tell(self, *events: Event | Entry, **more: Any) -> Result:
         return self.deliver(*(telling(event, sent_at=self.now, **more) for event in events))
@@ -146,7 +146,7 @@ class Team(Post):
 
     @property
     def channel(self) -> Any:
-        return self.http.get(f"/_control/slack-api/{self.name}").json()
+        return self.http.get(f"/_control/slack-api/{self.room}").json()
 
     @property
     def cards(self) -> list[tuple[int, list[int]]]:
@@ -156,7 +156,7 @@ class Team(Post):
     @property
     def arrived(self) -> list[dict[str, Any]]:
         """Bodies in the order in which they came in."""
-        return [each["body"] for each in self.http.messages() if each["receiver"].endswith(f"/{self.name}")]
+        return [each["body"] for each in self.http.messages() if each["receiver"].endswith(f"/{self.room}")]
 
     @property
     def pinged(self) -> list[str]:
