@@ -514,6 +514,7 @@ def test_no_vendors_word_pings_anybody_in_card_reply_or_update(team: Team) -> No
 
     assert len(team.arrived) == 6
     assert team.pinged == []
+    assert [body["parse"] for body in team.arrived if "ts" in body] == ["none", "none"]
 
 
 @pytest.mark.promise(45)
