@@ -39,7 +39,7 @@ class Posts:
 
 
 def response(status: int, text: str = "") -> Response:
-    return Response(status, text, None)
+    return Response(status, text, None, text)
 
 
 @dataclass

@@ -94,7 +94,7 @@ class Receiver:
     together: list[list[str]] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
 
-    def gather(self, notice: Notice, age: timedelta) -> Sequence[Notice]:
+    def gather(self, notice: Notice, age: timedelta, tries: int) -> Sequence[Notice]:
         return self.gathers(notice, age)
 
     def deliver(self, notices: Sequence[Notice]) -> Receipt:

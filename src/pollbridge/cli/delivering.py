@@ -20,10 +20,11 @@ from pollbridge.cli.output import columns, fail, local_time, plain, print_json
 from pollbridge.cli.read import Since
 from pollbridge.config import Destination
 from pollbridge.history.destinations import Destinations
-from pollbridge.history.ledger import Claimed, Delivery, Ledger, Status, deliveries_in, deliveries_of
+from pollbridge.history.ledger import KEEP, Claimed, Delivery, Ledger, Status, deliveries_in, deliveries_of
 from pollbridge.history.timeline import Timeline, Told
 from pollbridge.model.instant import iso, read_iso, sortable
-from pollbridge.notifying.resending import CHUNK, Resending, missed_since
+from pollbridge.notifying.resending import CHUNK, Resending
+from pollbridge.notifying.standing import missed_since
 from pollbridge.notifying.worker import LEASE
 from pollbridge.watches import WatchRefused
 
@@ -203,6 +204,8 @@ def recover(destination: str, since: datetime, dry_run: bool, as_json: bool) -> 
     if disabled := resending.disabled(destination):
         fail(f"{destination} is disabled since {iso(disabled)}: run `pollbridge enable {destination}` first")
     now = datetime.now(UTC)
+    if since < now - KEEP:
+        fail(f"what was delivered is on record for {KEEP.days} days: name a later --since, or `resend` single events")
     recovery = resending.recover(destination, since, _now(deployment), now, only_count=dry_run)
     if as_json:
         left, sent = dict(recovery.left), dict(recovery.sent)
@@ -228,7 +231,7 @@ def enable(destination: str, as_json: bool) -> None:
     """
     deployment = find()
     configured = deployment.configuration.destinations[_destination(deployment, destination)]
-    missed = missed_since(Destinations(deployment.table).head(destination))
+    trouble = Destinations(deployment.table).head(destination).trouble_since
     disabled = Destinations(deployment.table).enable(destination)
     if as_json:
         print_json({"destination": destination, "was_disabled_since": iso(disabled.since) if disabled else None})
@@ -237,8 +240,9 @@ def enable(destination: str, as_json: bool) -> None:
         click.echo(f"{destination} was not disabled")
     else:
         click.echo(f"{destination} is enabled; it was disabled since {iso(disabled.since)}: {plain(disabled.error)}")
-        if missed:
-            click.echo(f"what it missed: pollbridge recover --to {destination} --since {iso(missed)}")
+        if trouble:
+            since = iso(missed_since(trouble))
+            click.echo(f"what it missed: pollbridge recover --to {destination} --since {since}")
     if not configured.enabled:
         click.echo("its rule is off: it hears of nothing new until enabled = true is deployed", err=True)
 

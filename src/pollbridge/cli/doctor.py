@@ -14,7 +14,7 @@ from pollbridge.cli.deployment import Deployment, find
 from pollbridge.cli.output import plain, print_json
 from pollbridge.history.destinations import Destinations
 from pollbridge.model.instant import iso
-from pollbridge.notifying.resending import missed_since
+from pollbridge.notifying.standing import missed_since
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,9 @@ class Finding:
     says: str
     do: str | None = None
 
+
+PREFIX = 20
+"""Characters of the stack's name that a queue's name surely begins with."""
 
 Check = Callable[[Deployment], Iterator[Finding]]
 
@@ -66,9 +69,10 @@ def standing(deployment: Deployment) -> Iterator[Finding]:
     for name, destination in deployment.configuration.destinations.items():
         about, head = f"destination {name}", heads.head(name)
         letters = _messages(sqs, deployment.parts["destinations"][name]["dead_letter"])
-        if head.disabled and (missed := missed_since(head)):
+        if head.disabled:
             says = f"disabled since {iso(head.disabled.since)}: {head.disabled.error}"
-            do = f"mend it, then: pollbridge enable {name}; pollbridge recover --to {name} --since {iso(missed)}"
+            missed = iso(missed_since(head.trouble_since or head.disabled.since))
+            do = f"mend it, then: pollbridge enable {name}; pollbridge recover --to {name} --since {missed}"
             yield Finding("disabled", about, says, do)
         elif head.failing_since:
             says = f"nothing but failure since {iso(head.failing_since)}"
@@ -86,10 +90,11 @@ def forsaken_queues(deployment: Deployment) -> Iterator[Finding]:
     """Queues of destinations that are no longer configured: they outlive the deploy that took their destination out."""
     sqs = client("sqs")
     known = {url.rsplit("/", 1)[-1] for parts in deployment.parts["destinations"].values() for url in parts.values()}
-    prefix = f"{deployment.stack}-Notifying"
-    for url in sqs.list_queues(QueueNamePrefix=prefix).get("QueueUrls", ()):
+    # CloudFormation shortens long stack names to what fits into a queue's 80 characters.
+    found = sqs.list_queues(QueueNamePrefix=deployment.stack[:PREFIX]).get("QueueUrls", ())
+    for url in found:
         name = url.rsplit("/", 1)[-1]
-        if name in known:
+        if name in known or "-Notifying" not in name:
             continue
         try:
             count = _messages(sqs, url)

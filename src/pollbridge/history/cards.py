@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -43,16 +44,20 @@ class Cards:
 
     def claim(self, pk: str, now: datetime) -> Card | None:
         """Take the card up, posted or not. Raises Claimed while another holds it."""
+        mine = {"S": uuid.uuid4().hex}
         claim = setting(
             pk,
             self._sk,
             when="attribute_not_exists(claimed_until) OR claimed_until <= :now",
-            set_={"claimed_until": {"S": sortable(now + self.lease)}, "expires_at": expiry(now, KEEP)},
+            set_={"claim": mine, "claimed_until": {"S": sortable(now + self.lease)}, "expires_at": expiry(now, KEEP)},
             values={":now": {"S": sortable(now)}},
         )
         try:
             return card_of(self.table.update(claim, ReturnValues="ALL_NEW"))
-        except LostRace:
+        except LostRace as race:
+            # The SDK asked twice because the first answer was lost: then the claim that is in the way is this one.
+            if race.item and race.item.get("claim") == mine:
+                return card_of(race.item)
             raise Claimed from None
 
     def keep(self, pk: str, card: Card) -> None:
@@ -67,7 +72,7 @@ class Cards:
 
     def release(self, pk: str) -> None:
         self.table.update(
-            setting(pk, self._sk, when="attribute_exists(PK)", set_={}, remove=("claimed_until",), values={})
+            setting(pk, self._sk, when="attribute_exists(PK)", set_={}, remove=("claim", "claimed_until"), values={})
         )
 
     @property

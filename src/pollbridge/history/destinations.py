@@ -41,6 +41,12 @@ class DestinationHead:
     version: int = 0
     """Of the last of its events."""
 
+    @property
+    def trouble_since(self) -> datetime | None:
+        """The first failure of those that go on, or that disabled it."""
+        moments = [self.failing_since, self.disabled.since if self.disabled else None]
+        return min((moment for moment in moments if moment), default=None)
+
 
 def destination_of(item: Item) -> DestinationHead:
     since = _moment(item, "disabled_since")

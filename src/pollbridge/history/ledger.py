@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,7 +25,16 @@ EARLY = timedelta(seconds=2)
 """A message that comes back by so little before its time is taken up: SQS counts in whole seconds. It is shorter than
 any wait between attempts, so that a copy of the message isn't."""
 
-ATTRIBUTES = ("PK", "SK", "status", "version", "attempts", "earlier", "next_attempt_at", "claimed_until")
+ATTRIBUTES = (
+    *("PK", "SK", "status", "version", "attempts", "earlier"),
+    *("next_attempt_at", "claimed_until", "waiting_since"),
+)
+
+UNDER_WAY = ("claim", "claimed_until", "next_attempt_at", "waiting_since")
+"""Attributes that only a pending delivery has."""
+
+FORSAKEN = timedelta(hours=12)
+"""A message comes back sooner than that: SQS hides a received one no longer."""
 
 
 class Status(StrEnum):
@@ -63,11 +73,26 @@ class Delivery:
     earlier: int
     """How many of the attempts were made before somebody had it sent again."""
     next_attempt_at: datetime | None
+    claimed_until: datetime | None
+    waiting_since: datetime | None
+    """Since when it has only been put off, without an attempt."""
 
     @property
     def tries(self) -> int:
         """Attempts that the retry clock counts."""
         return len(self.attempts) - self.earlier
+
+    def check(self, now: datetime) -> None:
+        """Whether it can be attempted now. Raises Claimed or NotDue."""
+        if self.claimed_until and self.claimed_until > now:
+            raise Claimed
+        if self.next_attempt_at and self.next_attempt_at > now + EARLY:
+            raise NotDue(self.next_attempt_at)
+
+    def forsaken(self, now: datetime) -> bool:
+        """Whether it is pending, and no message is left that would bring it back."""
+        moments = [moment for moment in (self.next_attempt_at, self.claimed_until, self.waiting_since) if moment]
+        return not self.status.finished and now - max(moments, default=now - 2 * FORSAKEN) > FORSAKEN
 
 
 class Claimed(Exception):
@@ -88,7 +113,6 @@ def delivery_sk(event_id: str, destination: str) -> str:
 
 def delivery_of(item: Item) -> Delivery:
     _, event_id, destination = item["SK"]["S"].split("#", 2)
-    next_attempt_at = text(item, "next_attempt_at")
     return Delivery(
         pk=item["PK"]["S"],
         event_id=event_id,
@@ -97,8 +121,15 @@ def delivery_of(item: Item) -> Delivery:
         status=Status(item["status"]["S"]),
         attempts=tuple(Attempt.model_validate(attempt) for attempt in json.loads(text(item, "attempts") or "[]")),
         earlier=number(item, "earlier"),
-        next_attempt_at=read_iso(next_attempt_at) if next_attempt_at else None,
+        next_attempt_at=_moment(item, "next_attempt_at"),
+        claimed_until=_moment(item, "claimed_until"),
+        waiting_since=_moment(item, "waiting_since"),
     )
+
+
+def _moment(item: Item, name: str) -> datetime | None:
+    told = text(item, name)
+    return read_iso(told) if told else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +143,7 @@ class Ledger:
 
     def claim(self, pk: str, event_id: str, version: int, now: datetime) -> Delivery:
         """Take a delivery up. Returns it as it stands; a finished one is not claimed. Raises Claimed or NotDue."""
+        mine = {"S": uuid.uuid4().hex}
         claim = setting(
             pk,
             delivery_sk(event_id, self.destination),
@@ -121,6 +153,7 @@ class Ledger:
             set_={
                 "status": {"S": Status.PENDING},
                 "version": {"N": str(version)},
+                "claim": mine,
                 "claimed_until": {"S": sortable(now + self.lease)},
                 "expires_at": expiry(now, KEEP),
             },
@@ -131,40 +164,64 @@ class Ledger:
         except LostRace as race:
             if race.item is None:
                 raise Claimed from None
-            delivery, claimed_until = delivery_of(race.item), text(race.item, "claimed_until")
-            if delivery.status.finished:
-                return delivery
-            if delivery.next_attempt_at and not (claimed_until and claimed_until > sortable(now)):
-                raise NotDue(delivery.next_attempt_at) from None
-            raise Claimed from None
+            delivery = delivery_of(race.item)
+            # The SDK asked twice because the first answer was lost: then the claim that is in the way is this one.
+            if not delivery.status.finished and race.item.get("claim") != mine:
+                delivery.check(now)
+                raise Claimed from None
+            return delivery
 
     def finish(
-        self, delivery: Delivery, status: Status, attempt: Attempt | None, next_attempt_at: datetime | None
+        self,
+        delivery: Delivery,
+        status: Status,
+        attempt: Attempt | None,
+        next_attempt_at: datetime | None,
+        waiting_since: datetime | None = None,
     ) -> None:
         """Write down what an attempt came to (None: it was none), and let go of the claim.
 
-        Raises LostRace on a finished delivery.
+        Raises LostRace on a delivery that another finished.
         """
         attempts = [*delivery.attempts, attempt] if attempt else delivery.attempts
-        set_: dict[str, Any] = {
-            "status": {"S": status},
-            "attempts": {"S": _compact(attempts)},
-        }
-        remove = ["claimed_until"]
-        if next_attempt_at:
-            set_["next_attempt_at"] = {"S": sortable(next_attempt_at)}
-        else:
-            remove.append("next_attempt_at")
-        self.table.update(
-            setting(
-                delivery.pk,
-                delivery_sk(delivery.event_id, self.destination),
-                when="#status = :pending",
-                set_=set_,
-                remove=remove,
-                values={":pending": {"S": Status.PENDING}},
-            )
+        set_: dict[str, Any] = {"status": {"S": status}, "attempts": {"S": _compact(attempts)}}
+        moments = {"next_attempt_at": next_attempt_at, "waiting_since": waiting_since}
+        set_ |= {name: {"S": sortable(moment)} for name, moment in moments.items() if moment}
+        update = setting(
+            delivery.pk,
+            delivery_sk(delivery.event_id, self.destination),
+            when="#status = :pending",
+            set_=set_,
+            remove=["claim", "claimed_until", *(name for name, moment in moments.items() if not moment)],
+            values={":pending": {"S": Status.PENDING}},
         )
+        try:
+            self.table.update(update)
+        except LostRace as race:
+            # It may be finished by this very call, whose first answer was lost.
+            if not race.item or any(race.item.get(name) != set_[name] for name in ("status", "attempts")):
+                raise
+
+    def put_off(self, pk: str, event_id: str, version: int, now: datetime) -> datetime:
+        """Note that a delivery waits without an attempt. Returns since when it does."""
+        update = setting(
+            pk,
+            delivery_sk(event_id, self.destination),
+            when="(attribute_not_exists(PK) OR #status = :status) AND attribute_not_exists(waiting_since)",
+            set_={
+                "status": {"S": Status.PENDING},
+                "version": {"N": str(version)},
+                "waiting_since": {"S": sortable(now)},
+                "expires_at": expiry(now, KEEP),
+            },
+            values={},
+        )
+        try:
+            self.table.update(update)
+        except LostRace as race:
+            # It waits already; or it was finished a moment ago, as the message will find.
+            return (delivery_of(race.item).waiting_since if race.item else None) or now
+        return now
 
     def close(self, pk: str, event_id: str, version: int, status: Status, now: datetime) -> None:
         """Finish a delivery that nobody attempts; a finished one stays as it is. Raises Claimed."""
@@ -174,7 +231,7 @@ class Ledger:
             when="(attribute_not_exists(PK) OR #status = :pending) AND"
             " (attribute_not_exists(claimed_until) OR claimed_until <= :now)",
             set_={"status": {"S": status}, "version": {"N": str(version)}, "expires_at": expiry(now, KEEP)},
-            remove=("next_attempt_at", "claimed_until"),
+            remove=UNDER_WAY,
             values={":pending": {"S": Status.PENDING}, ":now": {"S": sortable(now)}},
         )
         try:
@@ -183,30 +240,39 @@ class Ledger:
             if race.item is None or not delivery_of(race.item).status.finished:
                 raise Claimed from None
 
-    def again(self, pk: str, event_id: str, version: int, now: datetime) -> None:
-        """Have it delivered once more, whatever became of it, with all the attempts of a new one.
+    def again(self, pk: str, event_id: str, version: int, now: datetime, seen: tuple[Status | None, ...] = ()) -> None:
+        """Have it delivered once more, with all the attempts of a new one, if it still is in a state that was seen.
 
-        The earlier ones stay on record, without what was answered: an item takes 400 KB, however often this is done.
-        Raises Claimed while it is being attempted.
+        None of `seen` stands for no delivery; nothing at all for whatever became of it. The earlier attempts stay on
+        record, without what was answered: an item takes 400 KB, however often this is done.
+        Raises Claimed while it is being attempted, and where it is in another state by now.
         """
         for _ in range(2):
             item = self.table.get(pk, delivery_sk(event_id, self.destination)) or {}
-            attempts = delivery_of(item).attempts if item else ()
-            seen = {":seen": item["attempts"]} if "attempts" in item else {}
+            delivery = delivery_of(item) if item else None
+            if seen and (delivery.status if delivery else None) not in seen:
+                break
+            attempts = delivery.attempts if delivery else ()
+            as_read = {f":{name}": item[name] for name in ("status", "attempts") if name in item}
+            conditions = [
+                "(attribute_not_exists(claimed_until) OR claimed_until <= :now)",
+                "attempts = :attempts_read" if ":attempts" in as_read else "attribute_not_exists(attempts)",
+                "#status = :status_read" if ":status" in as_read else "attribute_not_exists(PK)",
+            ]
             update = setting(
                 pk,
                 delivery_sk(event_id, self.destination),
-                when="(attribute_not_exists(claimed_until) OR claimed_until <= :now) AND "
-                + ("attempts = :seen" if seen else "attribute_not_exists(attempts)"),
+                when=" AND ".join(conditions),
                 set_={
                     "status": {"S": Status.PENDING},
                     "version": {"N": str(version)},
                     "attempts": {"S": _compact(attempt.model_copy(update={"response": None}) for attempt in attempts)},
                     "earlier": {"N": str(len(attempts))},
+                    "next_attempt_at": {"S": sortable(now)},
                     "expires_at": expiry(now, KEEP),
                 },
-                remove=("next_attempt_at", "claimed_until"),
-                values={":now": {"S": sortable(now)}, **seen},
+                remove=("claim", "claimed_until", "waiting_since"),
+                values={":now": {"S": sortable(now)}, **{f"{name}_read": value for name, value in as_read.items()}},
             )
             try:
                 self.table.update(update)

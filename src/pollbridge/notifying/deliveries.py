@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from pollbridge.history.destinations import DestinationHead
 from pollbridge.history.ledger import Attempt, Claimed, Delivery, Ledger, NotDue, Status
@@ -26,6 +27,8 @@ RESPONSE_KEPT = 2048
 """Bytes of a receiver's answer that the ledger keeps."""
 
 SOON = timedelta(seconds=1)
+
+THREADS = 8
 
 OFTEN, SELDOM = 500, timedelta(minutes=5)
 """A message that came so often waits at least so long: SQS itself gives up what it handed out 1,000 times, and what is
@@ -111,39 +114,55 @@ class Deliveries:
 
     def _told(self, message: Mapping[str, Any], notice: Notice) -> str:
         head, now = self.standing.head(), self.now()
+        known = self.ledger.of(notice.pk, notice.event_id)
+        if known and known.status.finished:
+            return "already_done"
         try:
             if head.disabled:
                 self.ledger.close(notice.pk, notice.event_id, notice.version, Status.DISABLED, now)
                 return "disabled"
             if head.waits_until and head.waits_until > now:
                 raise NotYet(head.waits_until - now)
-            parcels = self._claimed(notice, self.notifier.gather(notice, self._age(message)), now)
+            if known:
+                known.check(now)
+            together = self.notifier.gather(notice, self._age(message), known.tries if known else 0)
+            parcels = self._claimed(notice, together, now)
         except NotYet as soon:
-            return self._later(message, notice, soon.pause)
+            return self._later(message, notice, soon.pause, known)
         except Claimed:
-            return self._later(message, notice, ELSEWHERE)
+            return self._put_off(message, ELSEWHERE)
         except NotDue as early:
             return self._put_off(message, early.until - now)
         return self._attempt(message, parcels, head) if parcels else "already_done"
 
     def _claimed(self, notice: Notice, together: Sequence[Notice], now: datetime) -> list[Parcel]:
-        """Those of the notices that are not delivered yet, claimed, this one first; nothing if it is delivered."""
-        parcels: list[Parcel] = []
-        for each in together:
+        """Those of the notices that are not delivered yet, claimed, this one first; nothing if it is delivered.
+
+        Raises Claimed or NotDue when this one can't be had.
+        """
+
+        def take(each: Notice) -> Delivery | Claimed | NotDue:
             try:
-                delivery = self.ledger.claim(each.pk, each.event_id, each.version, now)
-            except (Claimed, NotDue):
-                # Whoever holds the first of them tells them all.
-                if each == notice or not parcels:
-                    self._release(parcels)
-                    raise
-                continue
-            if not delivery.status.finished:
-                parcels.append(Parcel(each, delivery))
-            elif each == notice:
-                self._release(parcels)
-                return []
-        return sorted(parcels, key=lambda parcel: parcel.notice != notice)
+                return self.ledger.claim(each.pk, each.event_id, each.version, now)
+            except (Claimed, NotDue) as refusal:
+                return refusal
+
+        taken = {together[0].event_id: take(together[0])}
+        if isinstance(refusal := taken[together[0].event_id], Claimed):
+            raise refusal  # Whoever holds the first of them tells them all.
+        taken |= zip((each.event_id for each in together[1:]), _side_by_side(take, together[1:]), strict=True)
+        parcels = [
+            Parcel(each, delivery)
+            for each in together
+            if isinstance(delivery := taken[each.event_id], Delivery) and not delivery.status.finished
+        ]
+        own = taken[notice.event_id]
+        if isinstance(own, Delivery) and not own.status.finished:
+            return sorted(parcels, key=lambda parcel: parcel.notice.event_id != notice.event_id)
+        self._release(parcels)
+        if isinstance(own, Delivery):
+            return []
+        raise own
 
     def _attempt(self, message: Mapping[str, Any], parcels: list[Parcel], head: DestinationHead) -> str:
         at, started = self.now(), time.monotonic()
@@ -151,7 +170,7 @@ class Deliveries:
             receipt = self.notifier.deliver([parcel.notice for parcel in parcels])
         except NotYet as soon:
             self._release(parcels)
-            return self._later(message, parcels[0].notice, soon.pause)
+            return self._later(message, parcels[0].notice, soon.pause, parcels[0].delivery)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is an attempt
             # A message that can't even be made counts as an attempt, or it would come back a thousand times.
             broke = DeliveryError(f"the notifier broke: {type(error).__name__}")
@@ -159,7 +178,7 @@ class Deliveries:
             attempt = _attempt(at, started, failure.outcome, failure.code, failure.response)
             return self._failed(message, parcels, attempt, failure, head)
         attempt = _attempt(at, started, "delivered", receipt.code)
-        self._finish(parcels, Status.DELIVERED, attempt)
+        self._write_down(parcels, Status.DELIVERED, attempt)
         self.standing.succeeded()
         return "delivered"
 
@@ -171,52 +190,89 @@ class Deliveries:
         error: DeliveryError,
         head: DestinationHead,
     ) -> str:
+        if error.treatment is Treatment.GIVE_UP and len(parcels) > 1:
+            # What is wrong may be with another of them, or with the list.
+            self._release(parcels[1:])
+            return self._attempt(message, parcels[:1], head)
         if error.maybe_sent and not self.notifier.receiver_deduplicates:
-            # First of all: until it is written down, it could be sent again.
-            self._finish(parcels, Status.MAYBE_SENT, attempt)
-            self.standing.failed(head, self.now(), error)
-            return "maybe_sent"
+            self._write_down(parcels, Status.MAYBE_SENT, attempt)
+            way = "maybe_sent"
+        elif error.treatment is Treatment.LATER:
+            way = self._told_to_wait(message, parcels, attempt, error)
+        else:
+            way = self._refused(message, parcels, attempt, error)
         self.standing.failed(head, self.now(), error)
-        [parcel, *others] = parcels
-        pause = self._pause(message, parcel.delivery, error)
+        return way
+
+    def _refused(
+        self, message: Mapping[str, Any], parcels: list[Parcel], attempt: Attempt, error: DeliveryError
+    ) -> str:
+        tries = parcels[0].delivery.tries + 1
+        pause = self.clock.wait(tries, error.retry_after) if error.treatment is Treatment.RETRY else None
         if pause is None:
-            self._release(others)
-            self.queue.bury(message, error.outcome)
-            self.ledger.finish(parcel.delivery, Status.FAILED, attempt, None)
-            return "failed"
-        counts, until = error.treatment is Treatment.RETRY, self.now() + pause
-        if error.wait:
-            self.standing.told_to_wait(until)
-        # The others have messages of their own, which count their attempts.
-        self._release(others, until)
-        self.ledger.finish(parcel.delivery, Status.PENDING, attempt if counts else None, until)
+            return self._give_up(message, parcels, attempt)
+        self._write_down(parcels, Status.PENDING, attempt, self.now() + pause)
         self._put_off(message, pause)
-        return "retried" if counts else "put_off"
+        return "retried"
 
-    def _pause(self, message: Mapping[str, Any], delivery: Delivery, error: DeliveryError) -> timedelta | None:
-        """How long until the next attempt; None when there is none."""
-        if error.treatment is Treatment.LATER and self._age(message) <= OLDEST:
-            # Being told to come later exhausts nothing.
-            return error.wait or self.clock.wait(min(delivery.tries + 1, len(STEPS)), error.retry_after)
-        return self.clock.wait(delivery.tries + 1, error.retry_after) if error.treatment is Treatment.RETRY else None
+    def _told_to_wait(
+        self, message: Mapping[str, Any], parcels: list[Parcel], attempt: Attempt, error: DeliveryError
+    ) -> str:
+        """Being told to come later is no attempt and exhausts nothing; 36 hours of it do."""
+        delivery, now = parcels[0].delivery, self.now()
+        waited = now - (delivery.waiting_since or now)
+        if waited > OLDEST:
+            return self._give_up(message, parcels, attempt)
+        pause = error.wait or self.clock.wait(min(delivery.tries + 1, len(STEPS)), error.retry_after, waited) or SOON
+        self._write_down(parcels, Status.PENDING, None, now + pause, now)
+        if error.wait:
+            self.standing.told_to_wait(now + pause)
+        return self._put_off(message, pause)
 
-    def _finish(self, parcels: Sequence[Parcel], status: Status, attempt: Attempt) -> None:
-        for parcel in parcels[1:]:
-            with suppress(LostRace):
-                self.ledger.finish(parcel.delivery, status, attempt, None)
-        self.ledger.finish(parcels[0].delivery, status, attempt, None)
+    def _give_up(self, message: Mapping[str, Any], parcels: list[Parcel], attempt: Attempt) -> str:
+        self._release(parcels[1:])
+        self.queue.bury(message, attempt.outcome)
+        self._write_down(parcels[:1], Status.FAILED, attempt)
+        return "failed"
 
-    def _release(self, parcels: Sequence[Parcel], until: datetime | None = None) -> None:
-        for parcel in parcels:
-            with suppress(LostRace):
-                self.ledger.finish(parcel.delivery, Status.PENDING, None, until)
+    def _write_down(
+        self,
+        parcels: Sequence[Parcel],
+        status: Status,
+        attempt: Attempt | None,
+        next_attempt_at: datetime | None = None,
+        waiting_since: datetime | None = None,
+    ) -> None:
+        """In the ledger of every parcel. What another has finished stays so; what breaks does not keep the others."""
 
-    def _later(self, message: Mapping[str, Any], notice: Notice, pause: timedelta) -> str:
-        if self._age(message) <= OLDEST:
+        def write(parcel: Parcel) -> Exception | None:
+            since = None if attempt else parcel.delivery.waiting_since or waiting_since
+            try:
+                self.ledger.finish(parcel.delivery, status, attempt, next_attempt_at, since)
+            except Exception as error:  # noqa: BLE001 - raised below, when all have been tried
+                return error
+            return None
+
+        errors = [error for error in _side_by_side(write, parcels) if error]
+        broken = [error for error in errors if not isinstance(error, LostRace)]
+        if broken:
+            raise broken[0]
+        if errors and len(errors) == len(parcels):
+            raise errors[0]
+
+    def _release(self, parcels: Sequence[Parcel]) -> None:
+        with suppress(LostRace):
+            self._write_down(parcels, Status.PENDING, None, self.now())
+
+    def _later(self, message: Mapping[str, Any], notice: Notice, pause: timedelta, delivery: Delivery | None) -> str:
+        """Come back without an attempt; 36 hours of that are enough."""
+        now, waiting_since = self.now(), delivery.waiting_since if delivery else None
+        since = waiting_since or self.ledger.put_off(notice.pk, notice.event_id, notice.version, now)
+        if now - since <= OLDEST:
             return self._put_off(message, pause)
         self.queue.bury(message, "put off for too long")
         with suppress(Claimed):
-            self.ledger.close(notice.pk, notice.event_id, notice.version, Status.FAILED, self.now())
+            self.ledger.close(notice.pk, notice.event_id, notice.version, Status.FAILED, now)
         return "failed"
 
     def _age(self, message: Mapping[str, Any]) -> timedelta:
@@ -227,6 +283,18 @@ class Deliveries:
         often = int(message["attributes"]["ApproximateReceiveCount"]) > OFTEN
         self.queue.put_off(message, min(max(pause, SELDOM if often else SOON), LONGEST))
         return "put_off"
+
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def _side_by_side(do: Callable[[T], R], many: Sequence[T]) -> list[R]:
+    """In their order; a burst has hundreds, each a call to the table."""
+    if len(many) < 2:
+        return [do(one) for one in many]
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(do, many))
 
 
 def _attempt(at: datetime, started: float, outcome: str, code: int | None, response: str | None = None) -> Attempt:

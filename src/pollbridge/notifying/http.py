@@ -35,6 +35,17 @@ PORTS = {"http": 80, "https": 443}
 OURS = {"User-Agent": f"pollbridge/{__version__}", "Accept-Encoding": "identity", "Connection": "close"}
 """Headers of every POST, beside Host and Content-Length."""
 
+HARMLESS = frozenset(
+    {
+        *(b"host", b"content-length", b"content-type", b"user-agent", b"accept-encoding", b"connection"),
+        *(b"webhook-id", b"webhook-timestamp"),
+    }
+)
+"""Headers in lower case that hold no secret."""
+
+SHORT = 8
+"""Characters: shorter parts of an address or a header aren't taken for secrets."""
+
 # RFC 3986 without what is of no use here: zones of addresses, whatever is not printed, and names beyond ASCII,
 # because the versions of IDNA disagree about whom some of them mean (https://www.unicode.org/reports/tr46/#Deviations).
 _URL = re.compile(
@@ -57,6 +68,8 @@ class Response:
     text: str
     """What was read of the body."""
     retry_after: timedelta | None
+    kept: str = ""
+    """The same, without what it repeats of addresses, keys and signatures: fit for the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +89,16 @@ class Poster:
         if target.scheme == "http" and not self.allow_private:
             raise DeliveryError("the address is plain http: use https, or allow_private = true")
         ours = {"Host": target.authority, "Content-Length": str(len(body)), **OURS}
-        told = _sendable(_overruled(_overruled(target.headers, headers), ours))
+        told = _sendable(overruled(overruled(target.headers, headers), ours))
         network = Network(self.allow_private, clock(deadline))
         try:
             with (
                 httpcore.HTTPConnection(target.url.origin, self.tls, network_backend=network) as connection,
                 connection.stream("POST", target.url, headers=told, content=body) as answer,
             ):
-                return Response(answer.status, _head(answer), _retry_after(answer))
+                text = _head(answer)
+                kept = _without(text, url, *(value.decode() for name, value in told if name.lower() not in HARMLESS))
+                return Response(answer.status, text, _retry_after(answer), kept)
         except httpcore.LocalProtocolError:
             raise DeliveryError("the request cannot be sent: its headers contradict each other") from None
         except httpcore.TimeoutException:
@@ -92,7 +107,7 @@ class Poster:
             raise DeliveryError("the connection broke", maybe_sent=True) from None
 
 
-def _overruled(headers: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
+def overruled(headers: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
     """Both, and ours alone where a name is the same: names of headers are equal whatever their case."""
     names = {name.lower() for name in ours}
     return {**{name: value for name, value in headers.items() if name.lower() not in names}, **ours}
@@ -170,3 +185,11 @@ def _retry_after(answer: httpcore.Response) -> timedelta | None:
     except (ValueError, OverflowError):
         return None
     return min(max(timedelta(seconds=wait), timedelta()), LONGEST_WAIT)
+
+
+def _without(text: str, *told: str) -> str:
+    """The answer without what it repeats of our request: servers like to name the path that they don't know."""
+    for part in re.split(r"[^\w.~%+-]+", " ".join(told)):
+        if len(part) >= SHORT:
+            text = text.replace(part, "…")
+    return text

@@ -130,10 +130,11 @@ class Notifier(Protocol):
         If it can't, what may have been sent is not sent again.
         """
 
-    def gather(self, notice: Notice, age: timedelta) -> Sequence[Notice]:
+    def gather(self, notice: Notice, age: timedelta, tries: int) -> Sequence[Notice]:
         """What is told together with the notice, itself included, in an order all callers see alike.
 
-        `age` is how long the notice has been on its way. Raises NotYet while that isn't known.
+        `age` is how long the notice has been on its way, `tries` how often it was attempted. Raises NotYet while what
+        belongs together isn't known.
         """
         ...
 

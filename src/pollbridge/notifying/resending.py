@@ -13,13 +13,12 @@ from functools import partial
 from typing import Any, TypeVar
 
 from pollbridge.config import Configuration
-from pollbridge.history.destinations import DestinationHead, Destinations
+from pollbridge.history.destinations import Destinations
 from pollbridge.history.ledger import Claimed, Delivery, Ledger, Status, deliveries_of
 from pollbridge.history.table import Table
 from pollbridge.history.timeline import Timeline, Told
 from pollbridge.matching import mismatch
 from pollbridge.notifying.notice import Notice
-from pollbridge.notifying.retries import OLDEST
 from pollbridge.notifying.worker import LEASE
 from pollbridge.routing import SOURCE, pattern
 
@@ -39,7 +38,8 @@ TEN = 10
 """Messages that one call to SQS can be about."""
 
 RECOVERED = frozenset({Status.FAILED, Status.DISABLED})
-"""What `recover` sends again, beside what was never taken up. What was maybe sent is not repeated."""
+"""What `recover` sends again, beside what was never taken up, or is pending with no message left to bring it back. What
+was maybe sent is not repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Recovery:
     """What a destination was sent again."""
 
     sent: Counter[str] = field(default_factory=Counter)
-    """By what had become of it before: failed, disabled, missed."""
+    """By what had become of it before: failed, disabled, pending (forsaken), missed."""
     left: Counter[str] = field(default_factory=Counter)
     """By why it was not: delivered, pending, maybe_sent."""
     letters: int = 0
@@ -91,11 +91,15 @@ class Resending:
         wanted = pattern(self.configuration.destinations[destination].match, destination)
         return lambda told: mismatch(wanted, _event(told)) is None
 
-    def send(self, told: Told, destination: str, now: datetime) -> None:
-        """Have an event delivered once more, under the same id. Raises Claimed while it is being delivered."""
+    def send(self, told: Told, destination: str, now: datetime, seen: tuple[Status | None, ...] = ()) -> None:
+        """Have an event delivered once more, under the same id.
+
+        Raises Claimed while it is being delivered, or if its delivery is not in a state that was `seen`, see
+        Ledger.again.
+        """
         version = int(json.loads(told.event)["version"])
         ledger = Ledger(self.table, destination, LEASE)
-        ledger.again(told.pk, told.event_id, version, now)
+        ledger.again(told.pk, told.event_id, version, now, seen)
         body = json.dumps({**_event(told), "resent": True}, ensure_ascii=False, separators=(",", ":"))
         try:
             self.sqs.send_message(QueueUrl=self.queues[destination]["queue"], MessageBody=body)
@@ -124,13 +128,13 @@ class Resending:
             for chunk in _chunks(filter(self.hears_of(destination), events), CHUNK):
                 wrong = []
                 for told, delivery in self._with_deliveries(chunk, destination):
-                    if delivery is None or delivery.status in RECOVERED:
+                    if delivery is None or delivery.status in RECOVERED or delivery.forsaken(now):
                         wrong.append(Wrong(told, delivery))
                     else:
                         recovery.left[delivery.status] += 1
                         if delivery.status is Status.DELIVERED:
                             arrives.add(told.event_id)
-                send = (lambda _: True) if only_count else (lambda one: self._again(one.told, destination, now))
+                send = (lambda _: True) if only_count else (lambda one: self._again(one, destination, now))
                 # One job's events go one after the other, in their order.
                 for one, sent in itertools.chain(*pool.map(partial(_each, send), _by_subject(wrong))):
                     if sent:
@@ -143,9 +147,9 @@ class Resending:
             recovery.letters = self.drop_letters(destination, arrives)
         return recovery
 
-    def _again(self, told: Told, destination: str, now: datetime) -> bool:
+    def _again(self, wrong: Wrong, destination: str, now: datetime) -> bool:
         try:
-            self.send(told, destination, now)
+            self.send(wrong.told, destination, now, seen=(wrong.delivery.status if wrong.delivery else None,))
         except Claimed:
             return False
         return True
@@ -159,10 +163,11 @@ class Resending:
         """Take the dead letters of these events out of their queue. Returns how many there were."""
         letters = self._letters(destination)
         gone = [letter for letter in letters if letter.told and letter.told.event_id in sent]
+        stays = [letter for letter in letters if not (letter.told and letter.told.event_id in sent)]
         for few in _chunks(gone, TEN):
             entries = [{"Id": str(n), "ReceiptHandle": letter.receipt} for n, letter in enumerate(few)]
             self.sqs.delete_message_batch(QueueUrl=self._dead_letter_url(destination), Entries=entries)
-        self._put_back(destination, [letter for letter in letters if letter not in gone])
+        self._put_back(destination, stays)
         return len(gone)
 
     def _letters(self, destination: str) -> list[_Letter]:
@@ -200,16 +205,6 @@ class Resending:
         """Until when the destination asks to be left alone; None when it doesn't."""
         until = Destinations(self.table).head(destination).waits_until
         return until if until and until > now else None
-
-
-def missed_since(head: DestinationHead) -> datetime | None:
-    """Since when events may be missing that a disabled destination should have heard of; None if it isn't disabled.
-
-    What was under way when it was disabled, or when it began to fail, had been seen before that.
-    """
-    if head.disabled is None:
-        return None
-    return min(head.disabled.since, head.failing_since or head.disabled.since) - OLDEST
 
 
 @dataclass(frozen=True, slots=True)

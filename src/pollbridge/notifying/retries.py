@@ -40,14 +40,15 @@ class RetryClock:
     jitter: Callable[[float, float], float] = random.uniform
     hurry: float = 1
 
-    def wait(self, attempts: int, retry_after: timedelta | None) -> timedelta | None:
+    def wait(self, attempts: int, retry_after: timedelta | None, waited: timedelta = timedelta()) -> timedelta | None:
         """The wait after that many attempts, in whole seconds; None when they are exhausted.
 
-        A receiver's `Retry-After` counts within one and two times the step.
+        A receiver's `Retry-After` counts within one and two times the step. The step is no shorter than what was
+        `waited` already without an attempt.
         """
         if attempts > len(STEPS):
             return None
-        step = STEPS[attempts - 1] / self.hurry
+        step = min(max(STEPS[attempts - 1] / self.hurry, waited), LONGEST)
         if retry_after is not None:
             chosen = min(max(retry_after, step), 2 * step, LONGEST)
         else:

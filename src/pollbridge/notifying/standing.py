@@ -13,6 +13,7 @@ from pollbridge.history.table import LostRace
 from pollbridge.model.event import Cause, DestinationDisabled, event_id
 from pollbridge.model.instant import iso
 from pollbridge.notifying.notice import DeliveryError, Treatment
+from pollbridge.notifying.retries import OLDEST
 
 ENOUGH = timedelta(days=5)
 """After so long of nothing but failure a destination is disabled."""
@@ -22,6 +23,14 @@ GAP = timedelta(days=1)
 
 CAUSES = {"webhook": Cause.GONE, "slack": Cause.REFUSED}
 """What it means when a receiver says itself that it takes no more."""
+
+
+def missed_since(first_failure: datetime) -> datetime:
+    """Since when events may be missing that a disabled destination should have heard of.
+
+    What was under way when it began to fail had been seen before that.
+    """
+    return first_failure - OLDEST
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,7 @@ from standardwebhooks import Webhook
 
 from pollbridge.model.event import webhook_type
 from pollbridge.model.job import clip
-from pollbridge.notifying.http import Poster
+from pollbridge.notifying.http import Poster, overruled
 from pollbridge.notifying.notice import DeliveryError, Notice, Receipt, Treatment
 from pollbridge.secrets import UnusableSecret, WebhookSecret
 
@@ -22,9 +21,6 @@ BODY_LIMIT = 20 * 1024
 
 FEWER_JOBS = 5
 """Of the twenty keys that a recovery may bring, as many as surely fit."""
-
-SHORT = 8
-"""Characters: shorter parts of an address or a header aren't taken for secrets."""
 
 TREATMENTS = {410: Treatment.DISABLE, 429: Treatment.LATER}
 """2xx is delivered, 410 means that the receiver wants no more (Standard Webhooks, Operational considerations); every
@@ -62,14 +58,6 @@ def signature(secret: WebhookSecret, event_id: str, timestamp: datetime, text: s
     return " ".join(Webhook(key).sign(event_id, timestamp, text) for key in keys if key)
 
 
-def _without(text: str, *told: str) -> str:
-    """The answer without what it repeats of our request: servers like to name the path that they don't know."""
-    for part in re.split(r"[^\w.~%+-]+", " ".join(told)):
-        if len(part) >= SHORT:
-            text = text.replace(part, "…")
-    return text
-
-
 @dataclass(frozen=True, slots=True)
 class WebhookNotifier:
     """Delivers to one receiver. `secret` is read afresh at every attempt."""
@@ -80,7 +68,7 @@ class WebhookNotifier:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     receiver_deduplicates: bool = True
 
-    def gather(self, notice: Notice, age: timedelta) -> Sequence[Notice]:  # noqa: ARG002 - services want each event
+    def gather(self, notice: Notice, age: timedelta, tries: int) -> Sequence[Notice]:  # noqa: ARG002 - each event is its own
         return [notice]
 
     def deliver(self, notices: Sequence[Notice]) -> Receipt:
@@ -96,9 +84,7 @@ class WebhookNotifier:
             "webhook-timestamp": str(int(timestamp.timestamp())),
             "webhook-signature": signature(secret, notice.event_id, timestamp, text),
         }
-        # Names of headers are equal whatever their case: whoever sets ours too is overruled.
-        theirs = {name: value for name, value in self.headers.items() if name.lower() not in ours}
-        answer = self.poster.post(secret.url, text.encode(), theirs | ours)
+        answer = self.poster.post(secret.url, text.encode(), overruled(self.headers, ours))
         if 200 <= answer.status < 300:
             return Receipt(answer.status)
         raise DeliveryError(
@@ -106,5 +92,5 @@ class WebhookNotifier:
             TREATMENTS.get(answer.status, Treatment.RETRY),
             code=answer.status,
             retry_after=answer.retry_after,
-            response=_without(answer.text, secret.url, *theirs.values()),
+            response=answer.kept,
         )

@@ -21,6 +21,9 @@ FEW = 10
 MANY = 500
 """What one message tells at most; a reader sees the worst of them and how many there are. More are told in several."""
 
+TOGETHER = 3
+"""Attempts that are made of a burst as one. Then each event goes alone: Slack may just not like the list."""
+
 PROMPT = timedelta(seconds=10)
 """A change waits no longer than that to see how many others its sweep finds."""
 
@@ -40,13 +43,14 @@ class Bursts:
     pattern: Mapping[str, Any]
     """What the destination hears of."""
 
-    def around(self, notice: Notice, age: timedelta) -> Sequence[Notice]:
+    def around(self, notice: Notice, age: timedelta, tries: int) -> Sequence[Notice]:
         """The notice alone, or all of its burst in the order of their moments. Raises NotYet while it can't be told.
 
         A sweep stands for a minute, and its changes are observed in it: those of one connection in one minute count
         as one sweep's.
         """
-        match notice.about, notice.resent, notice.detail:
+        alone = notice.resent or tries >= TOGETHER
+        match notice.about, alone, notice.detail:
             case "job", False, {"connection": str(connection), "observed_at": str(observed_at)}:
                 return self._together(notice, connection, epoch_minute(read_iso(observed_at)), age)
         return [notice]

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pollbridge.model.event import Cause
+from pollbridge.model.instant import iso, vendor_moment
 from pollbridge.notifying.slack.blocks import context, header, mrkdwn, plain, posted, section
 from pollbridge.notifying.slack.text import moment, prose, short, since
+from pollbridge.notifying.standing import missed_since
 
 NAME_LIMIT = 40
 MOMENT_LIMIT = 40
@@ -40,4 +42,6 @@ def disabled(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def _commands(event: Mapping[str, Any]) -> str:
     name = short(event["destination"], NAME_LIMIT).replace("`", "ˋ")
-    return f"pollbridge enable {name}\npollbridge recover --to {name} --since {short(event['since'], MOMENT_LIMIT)}"
+    first_failure = vendor_moment(event["since"])
+    missed = iso(missed_since(first_failure)) if first_failure else short(event["since"], MOMENT_LIMIT)
+    return f"pollbridge enable {name}\npollbridge recover --to {name} --since {missed}"

@@ -109,10 +109,10 @@ def of_method(answer: Response, word: str) -> DeliveryError:
     if answer.status == 429 or word in {"ratelimited", "rate_limited"}:
         return _error(answer, outcome, Treatment.LATER)
     if word in NO_CARD | NO_THREAD:
-        return NoCard(outcome, Treatment.GIVE_UP, code=answer.status, response=answer.text)
+        return NoCard(outcome, Treatment.GIVE_UP, code=answer.status, response=answer.kept)
     # Whoever answers 200 without a word of Slack's may well have posted.
     if word in HALF or (answer.status == 200 and not word):
-        return DeliveryError(outcome, maybe_sent=True, code=answer.status, response=answer.text)
+        return DeliveryError(outcome, maybe_sent=True, code=answer.status, response=answer.kept)
     treatment = Treatment.DISABLE if word in CLOSED else Treatment.GIVE_UP if word in WRONG else Treatment.RETRY
     return _error(answer, outcome, treatment)
 
@@ -124,7 +124,7 @@ def _error(answer: Response, outcome: str, treatment: Treatment) -> DeliveryErro
         code=answer.status,
         retry_after=answer.retry_after,
         wait=min(answer.retry_after or PATIENCE, LONGEST) if treatment is Treatment.LATER else None,
-        response=answer.text,
+        response=answer.kept,
     )
 
 

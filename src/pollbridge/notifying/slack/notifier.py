@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pollbridge.history.cards import Card, Cards
 from pollbridge.history.ledger import Claimed
+from pollbridge.history.table import LostRace
 from pollbridge.notifying.http import Poster
 from pollbridge.notifying.notice import DeliveryError, Notice, NotYet, Receipt
 from pollbridge.notifying.slack.api import JSON, NO_PREVIEWS, Api, Posted
@@ -39,11 +40,11 @@ class SlackNotifier:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     receiver_deduplicates: bool = False
 
-    def gather(self, notice: Notice, age: timedelta) -> Sequence[Notice]:
+    def gather(self, notice: Notice, age: timedelta, tries: int) -> Sequence[Notice]:
         """With an incoming webhook, all that a sweep with much news found; a card has room for each job's own."""
         with suppress(UnusableSecret):
             if self.secret().webhook_url:
-                return self.bursts.around(notice, age)
+                return self.bursts.around(notice, age, tries)
         return [notice]
 
     def deliver(self, notices: Sequence[Notice]) -> Receipt:
@@ -80,7 +81,7 @@ class SlackNotifier:
             self._reply(api, notice, shown)
         finally:
             # What is told is told: a claim that can't be given back runs out by itself.
-            with suppress(BotoCoreError, ClientError):
+            with suppress(BotoCoreError, ClientError, LostRace):
                 self.cards.release(notice.pk)
 
     def _card(self, api: Api, notice: Notice, standing: Card | None) -> Card:
@@ -100,10 +101,9 @@ class SlackNotifier:
         try:
             api.post(reply(notice), thread=Posted(shown.channel, shown.ts))
         except NoCard:
-            if notice.version < shown.version:
-                raise
-            # The thread is closed: what is new stands on a card of its own.
-            self._new_card(api, notice)
+            # The thread is closed: what is new stands on a card of its own, and what is old is news to nobody.
+            if notice.version >= shown.version:
+                self._new_card(api, notice)
 
     def _new_card(self, api: Api, notice: Notice) -> Card:
         posted = api.post(card(notice))
