@@ -44,7 +44,12 @@ def snapshot_json(key: JobKey, snapshot: Snapshot, labels: Mapping[str, str]) ->
 
 
 def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    click.echo(harmless(json.dumps(value, ensure_ascii=False, indent=2)))
+
+
+def harmless(text: str) -> str:
+    """The JSON text with everything escaped that could steer a terminal; it says the same."""
+    return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
 
 
 def snapshot_text(key: JobKey, snapshot: Snapshot, labels: Mapping[str, str]) -> str:

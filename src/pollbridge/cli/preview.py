@@ -13,7 +13,7 @@ import click
 from pydantic import BaseModel, ValidationError
 
 from pollbridge.cli.deployment import find
-from pollbridge.cli.output import fail, plain, print_json
+from pollbridge.cli.output import fail, harmless, plain, print_json
 from pollbridge.config import Destination
 from pollbridge.matching import Match, judge, told
 from pollbridge.model.change import Reason
@@ -91,9 +91,9 @@ def render(file: str, name: str, as_json: bool) -> None:
     except (DeliveryError, ValueError) as error:
         fail(f"{_called(file)} cannot be told: {error}")
     if as_json:
-        click.echo(_harmless(body) if _on_terminal() else body, nl=_on_terminal())
+        click.echo(harmless(body) if _on_terminal() else body, nl=_on_terminal())
     else:
-        click.echo(_harmless(json.dumps(json.loads(body), ensure_ascii=False, indent=2)))
+        click.echo(harmless(json.dumps(json.loads(body), ensure_ascii=False, indent=2)))
 
 
 def _heard(name: str, destination: Destination, event: Mapping[str, Any]) -> tuple[bool, str]:
@@ -117,11 +117,6 @@ def _body(destination: Destination, notice: Notice) -> str:
 
 def _on_terminal() -> bool:
     return sys.stdout.isatty()
-
-
-def _harmless(text: str) -> str:
-    """The JSON text with everything escaped that could steer a terminal; it says the same."""
-    return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
 
 
 # Reading the file
