@@ -243,7 +243,7 @@ def test_what_was_delivered_stays_delivered_when_its_copy_comes_to_a_disabled_de
     deliver(post, 1)
     fail(post, 2, **GONE)
 
-    assert deliver(post, 1) == {"disabled": 1}
+    assert deliver(post, 1) == {"already_done": 1}
     assert post.statuses["event-1"] == "delivered"
 
 

@@ -23,7 +23,7 @@ from pollbridge.notifying.notice import DeliveryError, Notice, Receipt
 from pollbridge.notifying.retries import RetryClock
 from pollbridge.notifying.standing import Standing
 from pollbridge.notifying.worker import LEASE
-from tests.kit.faults import Crash, Faulty
+from tests.kit.faults import WRITES, Call, Crash, Fault, Faulty
 from tests.kit.memory import Memory
 
 NOW = datetime(2026, 6, 8, 12, 31, tzinfo=UTC)
@@ -89,13 +89,13 @@ class Receiver:
 
     does: Callable[[Notice], Receipt] = lambda _: Receipt(200)
     receiver_deduplicates: bool = True
-    gathers: Callable[[Notice, timedelta], Sequence[Notice]] = lambda notice, _: [notice]
+    gathers: Callable[[Notice, timedelta, int], Sequence[Notice]] = lambda notice, _, __: [notice]
     got: list[str] = field(default_factory=list)
     together: list[list[str]] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
 
     def gather(self, notice: Notice, age: timedelta, tries: int) -> Sequence[Notice]:
-        return self.gathers(notice, age)
+        return self.gathers(notice, age, tries)
 
     def deliver(self, notices: Sequence[Notice]) -> Receipt:
         with self.lock:
@@ -111,6 +111,20 @@ def failing(**how: Any) -> Receiver:
         raise DeliveryError("HTTP 500", **{"code": 500, **how})
 
     return Receiver(fail)
+
+
+def once(fault: Fault, *words: str) -> Callable[[Call], Fault | None]:
+    """At the first write in which all of these stand."""
+    left = [fault]
+
+    def plan(call: Call) -> Fault | None:
+        return left.pop() if left and call.operation in WRITES and all(map(call.touches, words)) else None
+
+    return plan
+
+
+DELIVERED = ("DELIVERY#", "'delivered'")
+"""What stands in the write of a delivery that arrived."""
 
 
 @dataclass

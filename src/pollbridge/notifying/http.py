@@ -189,7 +189,8 @@ def _retry_after(answer: httpcore.Response) -> timedelta | None:
 
 def _without(text: str, *told: str) -> str:
     """The answer without what it repeats of our request: servers like to name the path that they don't know."""
-    for part in re.split(r"[^\w.~%+-]+", " ".join(told)):
+    # The longest first: of one that begins like another the rest would be left.
+    for part in sorted(re.split(r"[^\w.~%+-]+", " ".join(told)), key=len, reverse=True):
         if len(part) >= SHORT:
             text = text.replace(part, "…")
     return text
