@@ -20,12 +20,14 @@ from pollbridge.history.ledger import Delivery, Status, deliveries
 from pollbridge.history.table import HEAD, Table
 from pollbridge.model.instant import epoch_minute
 from pollbridge.model.job import JobKey
+from pollbridge.notifying.http import Response
+from pollbridge.notifying.slack.bursts import MANY, TOGETHER
 from pollbridge.notifying.worker import LEASE
 from pollbridge.routing import pattern
 from pollbridge.vendors import VENDORS
 from tests.integration.simulated import Receivers, simulated_receivers
 from tests.kit.events import recovered, unreachable
-from tests.kit.faults import Crash, Fault
+from tests.kit.faults import Call, Crash, Fault, throttle
 from tests.kit.sweeping import Bench, oration_body, oration_key
 from tests.kit.telling import Team, telling
 
@@ -105,15 +107,23 @@ def test_eleven_are_one_message_that_lists_them_and_each_is_delivered(team: Team
     assert team.pinged == []
 
 
-@pytest.mark.parametrize(("count", "messages"), [(300, [300]), (600, [500, 100])])
-def test_hundreds_are_as_few_messages_as_can_be(team: Team, count: int, messages: list[int]) -> None:
-    entries = swept(team, count)
+def test_hundreds_are_as_few_messages_as_can_be(team: Team) -> None:
+    entries = swept(team, MANY + 20)
     for batch in (entries[5:6], entries[-2:], entries[:1]):
         team.tell(*batch)
 
-    assert sorted((_jobs(body) for body in team.arrived), reverse=True) == messages
+    assert [_jobs(body) for body in team.arrived] == [MANY, 20]
     assert {delivery.status for delivery in ledger(team, entries)} == {Status.DELIVERED}
-    assert len(ledger(team, entries)) == count
+    assert len(ledger(team, entries)) == MANY + 20
+
+
+def test_the_message_of_what_another_has_told_costs_a_look_at_the_destination_and_one_at_the_ledger(team: Team) -> None:
+    entries = swept(team, 12)
+    team.tell(entries[0])
+    calls = len(team.aws.calls)
+
+    assert team.tell(*entries[1:]).counts == {"already_done": 11}
+    assert Counter(call.operation for call in team.aws.calls[calls:]) == {"get_item": 22}
 
 
 def _jobs(body: dict[str, Any]) -> int:
@@ -248,10 +258,11 @@ def test_as_soon_as_the_sweep_is_over_nothing_is_waited_for(team: Team) -> None:
     entries = swept(team, 11)
     unfinished(team)
     assert team.way(entries[0]) == "put_off"
-    assert ledger(team, entries) == []
+    assert [(each.status, each.attempts) for each in ledger(team, entries)] == [(Status.PENDING, ())]
 
     finished(team)
     assert team.way(entries[0]) == "delivered"
+    assert {each.status for each in ledger(team, entries)} == {Status.DELIVERED}
 
 
 @pytest.mark.promise(35)
@@ -331,7 +342,69 @@ def test_a_burst_that_slack_does_not_take_comes_again_whole(team: Team) -> None:
     team.later(seconds=10)
     assert team.tell(*reversed(entries)).counts == {"delivered": 1, "already_done": 14}
     assert [_jobs(body) for body in team.arrived] == [15, 15]
-    assert sorted(len(delivery.attempts) for delivery in ledger(team, entries)) == [1] * 14 + [2]
+    assert {len(delivery.attempts) for delivery in ledger(team, entries)} == {2}
+
+
+@pytest.mark.promise(35)
+def test_a_failed_burst_is_an_attempt_of_all_that_it_tells_and_all_wait_alike(team: Team) -> None:
+    entries = swept(team, 11)
+    team.faults({"status": 500})
+
+    assert team.way(entries[4]) == "retried"
+
+    told_of = ledger(team, entries)
+    assert [len(delivery.attempts) for delivery in told_of] == [1] * 11
+    [again] = {delivery.next_attempt_at for delivery in told_of}
+    assert again == team.now + timedelta(seconds=team.sqs.waits[entries[4].event_id])
+
+
+@pytest.mark.promise(35)
+def test_after_three_attempts_as_one_the_events_of_a_burst_go_one_by_one(team: Team) -> None:
+    entries = swept(team, 11)
+    team.faults(*[{"status": 500}] * TOGETHER)
+    for _ in range(TOGETHER):
+        team.tell(*entries)
+        team.later(hours=1)
+
+    assert team.tell(*entries).counts == {"delivered": 11}
+    assert [_jobs(body) if "jobs changed" in body["text"] else 1 for body in team.arrived] == [11] * TOGETHER + [1] * 11
+    assert {len(delivery.attempts) for delivery in ledger(team, entries)} == {TOGETHER + 1}
+
+
+@pytest.mark.promise(35)
+def test_what_joins_a_burst_late_does_not_wait_for_the_clock_of_those_that_failed(team: Team) -> None:
+    entries = swept(team, 14)
+    team.aws.client.unseen = {entry.event_id for entry in entries[1:]}
+    team.faults({"status": 500}, {"status": 500})
+    team.tell(entries[0])
+    team.later(seconds=6)
+    assert team.way(entries[0]) == "retried"
+
+    team.aws.client.unseen = set()
+    assert team.way(entries[13]) == "delivered"
+    assert team.way(entries[0]) == "put_off"
+    assert _jobs(team.arrived[-1]) == 13
+
+
+@pytest.mark.promise(29)
+@pytest.mark.promise(30)
+def test_one_write_that_fails_after_the_post_repeats_that_event_alone(team: Team) -> None:
+    entries = swept(team, 12)
+    unlucky = entries[5]
+    team.aws.plan = lambda call: Fault(throttle()) if _writes_delivered(call, unlucky) else None
+
+    assert team.way(entries[0]) == "broke"
+    team.aws.plan = lambda _: None
+    assert team.tell(*entries).counts == {"already_done": 11, "put_off": 1}
+
+    team.later(seconds=LEASE.total_seconds())
+    assert team.tell(*entries).counts == {"already_done": 11, "delivered": 1}
+    assert [unlucky.pk.rpartition("/")[2] in told(body) for body in team.arrived] == [True, True]
+    assert "jobs changed" not in team.arrived[1]["text"]
+
+
+def _writes_delivered(call: Call, entry: Entry) -> bool:
+    return call.operation == "update_item" and call.touches(entry.event_id) and call.touches("'delivered'")
 
 
 @pytest.mark.promise(41)
@@ -366,8 +439,35 @@ def test_a_listing_that_is_refused_is_not_the_end_of_what_it_lists(team: Team) -
     entries = swept(team, 11)
     team.faults({"error": "invalid_payload"})
 
-    assert team.tell(*entries).counts == {"failed": 1, "delivered": 1, "already_done": 9}
-    assert len(team.sqs.buried) == 1
+    assert team.tell(*entries).counts == {"delivered": 2, "already_done": 9}
+    assert [_jobs(body) if "jobs changed" in body["text"] else 1 for body in team.arrived] == [11, 1, 10]
+    assert team.sqs.buried == []
+
+
+def test_where_no_listing_is_taken_at_all_each_event_is_told_alone(team: Team) -> None:
+    entries = swept(team, 13)
+    refused = Response(400, "invalid_blocks", None)
+    team.line.instead = lambda body: refused if "jobs changed" in body["text"] else None
+
+    assert team.tell(*entries).counts == {"delivered": 13}
+    assert len(team.arrived) == 13
+    assert {(each.status, len(each.attempts)) for each in ledger(team, entries)} == {(Status.DELIVERED, 1)}
+
+
+def test_an_event_that_is_refused_alone_too_is_given_up_and_the_others_are_not(team: Team) -> None:
+    entries = swept(team, 12)
+    refused = Response(400, "invalid_blocks", None)
+    bad = entries[3].pk.rpartition("/")[2]
+    team.line.instead = lambda body: refused if bad in told(body) else None
+
+    team.tell(*entries)
+
+    [letter] = team.sqs.buried
+    assert (letter["reason"], json.loads(letter["body"])["detail"]["id"]) == (
+        "HTTP 400 invalid_blocks",
+        entries[3].event_id,
+    )
+    assert Counter(each.status for each in ledger(team, entries)) == {Status.DELIVERED: 11, Status.FAILED: 1}
 
 
 @pytest.mark.promise(30)
