@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from pollbridge.history.heads import job_pk
-from pollbridge.history.ledger import Claimed, Delivery, Ledger, NotDue, Status, delivery_sk
+from pollbridge.history.ledger import FORSAKEN, Attempt, Claimed, Delivery, Ledger, NotDue, Status, delivery_sk
 from pollbridge.history.table import LostRace, Table
 from pollbridge.notifying.deliveries import RESPONSE_KEPT
 from pollbridge.notifying.notice import DeliveryError, Notice, Receipt, Treatment
 from pollbridge.notifying.worker import LEASE
 from tests.kit.memory import Memory
-from tests.kit.receiving import KEY, NOW, Mail, Post, Receiver, failing, message
+from tests.kit.receiving import KEY, NOW, Mail, Post, Receiver, Repeating, failing, message
 
 PK = job_pk(KEY)
 ITEM_LIMIT = 400 * 1024
@@ -115,6 +115,109 @@ def test_closing_takes_what_the_dead_held_and_what_waited(ledger: Ledger) -> Non
     close(ledger, Status.FAILED)
 
     assert (standing(ledger).status, standing(ledger).next_attempt_at) == (Status.FAILED, None)
+
+
+def repeated(ledger: Ledger) -> Ledger:
+    """The same, and the first answer to every update is lost."""
+    return Ledger(Table(Repeating(ledger.table.client), ledger.table.name), ledger.destination, ledger.lease)
+
+
+def attempt(second: int = 0) -> Attempt:
+    return Attempt(at=f"2026-06-08T12:31:{second:02}Z", outcome="delivered", code=200, latency_ms=7)
+
+
+@pytest.mark.promise(30)
+def test_a_claim_whose_answer_is_lost_is_ours_when_it_is_asked_for_again(ledger: Ledger) -> None:
+    assert claim(repeated(ledger)).status is Status.PENDING
+
+    # By the same call: by no other, nor by its own next one.
+    for other in (ledger, repeated(ledger)):
+        with pytest.raises(Claimed):
+            claim(other)
+
+
+@pytest.mark.promise(30)
+@pytest.mark.parametrize("status", Status)
+def test_what_is_finished_and_its_answer_lost_is_finished(ledger: Ledger, status: Status) -> None:
+    repeated(ledger).finish(claim(ledger), status, attempt(), None)
+
+    assert (standing(ledger).status, standing(ledger).attempts) == (status, (attempt(),))
+
+
+def test_what_another_finished_alike_was_finished_by_another(ledger: Ledger) -> None:
+    held = claim(ledger)
+    ledger.finish(held, Status.DELIVERED, attempt(1), None)
+
+    with pytest.raises(LostRace):
+        ledger.finish(held, Status.DELIVERED, attempt(2), None)
+    assert standing(ledger).attempts == (attempt(1),)
+
+
+def put_off(ledger: Ledger, now: datetime = NOW) -> datetime:
+    return ledger.put_off(PK, "event-1", 1, now)
+
+
+@pytest.mark.promise(35)
+def test_it_waits_since_it_was_first_put_off_until_it_is_attempted(ledger: Ledger) -> None:
+    assert [put_off(ledger, NOW + timedelta(hours=hours)) for hours in (0, 1, 2)] == [NOW] * 3
+    assert (standing(ledger).status, standing(ledger).waiting_since) == (Status.PENDING, NOW)
+
+    ledger.finish(claim(ledger), Status.PENDING, attempt(), None)
+
+    assert standing(ledger).waiting_since is None
+    assert put_off(ledger, NOW + timedelta(hours=3)) == NOW + timedelta(hours=3)
+
+
+def test_putting_off_leaves_what_is_finished(ledger: Ledger) -> None:
+    ledger.finish(claim(ledger), Status.DELIVERED, attempt(), None)
+
+    assert put_off(ledger) == NOW
+    assert (standing(ledger).status, standing(ledger).waiting_since) == (Status.DELIVERED, None)
+
+
+@pytest.mark.promise(38)
+@pytest.mark.parametrize("status", Status)
+def test_only_what_is_still_as_it_was_seen_is_had_again(ledger: Ledger, status: Status) -> None:
+    ledger.finish(claim(ledger), status, None, None)
+    others = tuple(other for other in (None, *Status) if other is not status)
+
+    with pytest.raises(Claimed):
+        ledger.again(PK, "event-1", 1, NOW, others)
+    assert standing(ledger).status is status
+    ledger.again(PK, "event-1", 1, NOW, (status,))
+
+    assert (standing(ledger).status, standing(ledger).next_attempt_at) == (Status.PENDING, NOW)
+
+
+@pytest.mark.promise(38)
+def test_what_was_seen_untouched_is_had_once(ledger: Ledger) -> None:
+    ledger.again(PK, "event-1", 1, NOW, (None,))
+
+    with pytest.raises(Claimed):
+        ledger.again(PK, "event-1", 1, NOW, (None,))
+
+
+@pytest.mark.promise(38)
+def test_what_is_pending_is_forsaken_when_no_message_can_be_left(ledger: Ledger) -> None:
+    moments = []
+    put_off(ledger)
+    moments.append(standing(ledger))
+    claim(ledger, NOW - LEASE)
+    moments.append(standing(ledger))
+    ledger.finish(standing(ledger), Status.PENDING, attempt(), NOW)
+    moments.append(standing(ledger))
+
+    for delivery in moments:
+        assert not delivery.forsaken(NOW + FORSAKEN)
+        assert delivery.forsaken(NOW + FORSAKEN + timedelta(seconds=1))
+
+
+@pytest.mark.promise(38)
+@pytest.mark.parametrize("status", [status for status in Status if status.finished])
+def test_what_is_finished_is_not_forsaken(ledger: Ledger, status: Status) -> None:
+    ledger.finish(claim(ledger), status, None, None)
+
+    assert not standing(ledger).forsaken(NOW + timedelta(days=50))
 
 
 @pytest.mark.promise(38)

@@ -198,6 +198,75 @@ def test_what_is_only_put_off_is_given_up_after_36_hours(wave: str) -> None:
 
 
 @pytest.mark.promise(35)
+@pytest.mark.promise(38)
+@pytest.mark.parametrize("wave", ["429 that says how long", "429 that doesn't", "nothing to send yet"])
+def test_what_was_queued_for_longer_than_36_hours_may_be_put_off_all_the_same(wave: str) -> None:
+    """No function took it up for a weekend, say; the 36 hours begin when it is first put off."""
+    post = Post(now=NOW + timedelta(hours=37))
+    WAVES[wave](post, timedelta(hours=38))
+
+    Mail(post).put(*(message(number, sent_at=NOW) for number in range(1, 6))).go()
+
+    assert (set(post.statuses.values()), len(post.statuses)) == ({"delivered"}, 5)
+    assert post.sqs.buried == []
+
+
+@pytest.mark.promise(38)
+@pytest.mark.promise(41)
+def test_what_is_put_off_before_its_first_attempt_is_on_record() -> None:
+    post = Post()
+    told_to_wait(post, timedelta(hours=1), timedelta(seconds=30))
+
+    post.deliver(message(1), message(2))
+
+    assert post.receiver.got == ["event-1"]
+    assert [(each.status, each.waiting_since) for each in post.ledger] == [(Status.PENDING, NOW)] * 2
+
+
+@pytest.mark.promise(35)
+def test_an_attempt_ends_the_wait_and_the_36_hours_begin_anew() -> None:
+    post = Post()
+    told_to_wait(post, timedelta(hours=30), None)
+    queue = Mail(post).put(message()).go(hours=29)
+    timed(post)
+    while not post.ledger[0].attempts:
+        queue.go(minutes=10)
+    assert post.ledger[0].waiting_since is None
+    since = post.now
+    told_to_wait(post, since - NOW + timedelta(hours=30), None)
+
+    queue.go()
+
+    assert since - NOW > timedelta(hours=20) and post.now - since > timedelta(hours=20)
+    assert post.statuses == {"event-1": "delivered"}
+
+
+@pytest.mark.promise(35)
+@pytest.mark.promise(41)
+def test_a_429_is_asked_again_after_as_long_as_it_has_waited_already() -> None:
+    post = Post()
+    asked = timed(post, treatment=Treatment.LATER)
+
+    Mail(post).put(message()).go(hours=30)
+
+    assert len(asked) < 30
+    for since, later in pairwise(asked):
+        step = min(max(STEPS[0], since), LONGEST)
+        assert step * (1 - JITTER) - SECOND <= later - since <= min(step * (1 + JITTER) + SECOND, LONGEST)
+
+
+@pytest.mark.promise(35)
+@pytest.mark.promise(41)
+def test_a_429_that_says_how_long_is_believed_up_to_twice_of_that() -> None:
+    post = Post()
+    asked = timed(post, treatment=Treatment.LATER, retry_after=timedelta(hours=1))
+
+    Mail(post).put(message()).go(hours=1)
+
+    assert [since.total_seconds() for since in asked] == [0, 10, 30, 90, 270, 810, 2430]
+
+
+@pytest.mark.promise(35)
 def test_429_takes_none_of_the_attempts_that_are_left() -> None:
     post = Post()
     asked = timed(post)

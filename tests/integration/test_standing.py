@@ -23,14 +23,15 @@ from pollbridge.model.event import DISABLED, Cause
 from pollbridge.model.instant import iso
 from pollbridge.notifying import webhook
 from pollbridge.notifying.notice import DeliveryError, Notice, Receipt, Treatment
-from pollbridge.notifying.resending import Resending
+from pollbridge.notifying.resending import Recovery, Resending
 from pollbridge.notifying.standing import ENOUGH, GAP
 from pollbridge.notifying.worker import standing
 from pollbridge.routing import SOURCE, pattern
 from pollbridge.schemas import schema
-from tests.kit.faults import Faulty
+from tests.kit.faults import Call, Fault, Faulty, throttle
 from tests.kit.racing import Meeting
-from tests.kit.receiving import NOW, Mail, Post, Receiver, failing, message
+from tests.kit.receiving import NOW, Mail, Post, Receiver, Repeating, failing, message
+from tests.kit.telling import Dated
 
 GONE: dict[str, Any] = {"treatment": Treatment.DISABLE, "code": 410}
 DAY = timedelta(days=1)
@@ -54,6 +55,10 @@ def deliver(post: Post, number: int = 1, at: datetime | None = None) -> Counter[
 
 def taken(_: Notice) -> Receipt:
     return Receipt(200)
+
+
+def slow_down(_: Notice) -> Receipt:
+    raise DeliveryError("ratelimited", Treatment.LATER, code=429, wait=timedelta(seconds=30))
 
 
 @pytest.mark.promise(36)
@@ -149,6 +154,32 @@ def test_one_success_resets_the_clock() -> None:
 
     assert post.head.disabled is None
     assert post.head.failing_since == NOW + 5 * DAY
+
+
+@pytest.mark.promise(37)
+def test_a_success_that_is_written_down_twice_resets_the_clock() -> None:
+    """The answer to the first writing was lost, and the SDK repeated it."""
+    post = Post()
+    fail(post, 1)
+    post.aws.client = Repeating(post.aws.client)
+    post.receiver.does = taken
+
+    assert deliver(post, 2) == {"delivered": 1}
+    assert post.head.failing_since is None
+
+
+@pytest.mark.promise(35)
+@pytest.mark.promise(37)
+def test_attempts_are_counted_even_while_the_destinations_record_cannot_be_written() -> None:
+    post = Post(failing())
+    post.aws.plan = lambda call: (
+        Fault(throttle()) if call.operation == "update_item" and call.touches("failing_since") else None
+    )
+
+    queue = Mail(post).put(message()).go()
+
+    assert (queue.coming, post.statuses, len(post.sqs.buried)) == ([], {"event-1": "failed"}, 1)
+    assert len(post.receiver.got) == len(post.ledger[0].attempts) == 8
 
 
 @pytest.mark.promise(37)
@@ -314,6 +345,53 @@ def test_what_was_disabled_or_failed_is_recovered(table: Table) -> None:
     assert sorted(team.receiver.got) == sorted([team.receiver.got[0], *(entry.event_id for entry in service.told)])
 
 
+def missing(aws: Faulty) -> tuple[Post, Entry]:
+    """A destination, and an event that it should hear of."""
+    service = Post(failing(**GONE), aws=aws, name="service", type="webhook")
+    service.deliver(message())
+    [entry] = service.told
+    return Post(aws=aws), entry
+
+
+def recovered(team: Post, now: datetime) -> tuple[Recovery, int]:
+    """What is sent of the two days before, and how many messages that are."""
+    queued = Queued()
+    resending = Resending(queued, team.table, CONFIGURED, {"team": {"queue": "queue", "dead_letter": "dead letters"}})
+    return resending.recover("team", NOW - DAY, NOW + DAY, now), len(queued.messages)
+
+
+@pytest.mark.promise(38)
+def test_what_arrives_while_it_is_recovered_is_not_sent_again() -> None:
+    team, entry = missing(Faulty(Dated()))
+
+    def arrives(call: Call) -> None:
+        if call.operation == "get_item" and call.touches(entry.event_id):
+            team.aws.plan = lambda _: None
+            team.deliver(as_message(entry, NOW))
+
+    team.aws.plan = arrives
+    recovery, messages = recovered(team, NOW)
+
+    assert (recovery.sent, recovery.left, messages) == ({}, {"pending": 1}, 0)
+    assert len(team.receiver.got) == 1
+    assert {delivery.status for delivery in deliveries_in(team.table, entry.pk)} == {Status.DELIVERED}
+
+
+@pytest.mark.promise(38)
+@pytest.mark.parametrize("does", [failing().does, slow_down])
+def test_what_is_pending_is_recovered_once_no_message_can_bring_it_back(does: Callable[[Notice], Receipt]) -> None:
+    """Its queue was deleted, say, or the destination was not in the configuration when its time came."""
+    team, entry = missing(Faulty(Dated()))
+    team.receiver.does = does
+    team.deliver(as_message(entry, NOW))
+
+    early, messages = recovered(team, NOW + timedelta(hours=12))
+    assert (early.sent, early.left, messages) == ({}, {"pending": 1}, 0)
+    late, messages = recovered(team, NOW + timedelta(hours=13))
+    assert (late.sent, messages) == ({"pending": 1}, 1)
+    assert recovered(team, NOW + timedelta(hours=13))[1] == 0
+
+
 class Queued:
     """Keeps what is sent; there are no dead letters."""
 
@@ -377,10 +455,6 @@ def test_there_is_no_circle_when_the_other_takes_nothing_either(answer: Callable
 
 
 # Being told to wait
-
-
-def slow_down(_: Notice) -> Receipt:
-    raise DeliveryError("ratelimited", Treatment.LATER, code=429, wait=timedelta(seconds=30))
 
 
 @pytest.mark.promise(41)

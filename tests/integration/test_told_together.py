@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,8 @@ from pollbridge.history.ledger import Delivery, Ledger
 from pollbridge.notifying.notice import DeliveryError, Notice, Receipt, Treatment
 from pollbridge.notifying.slack.bursts import TOGETHER
 from pollbridge.notifying.worker import LEASE
-from tests.kit.faults import Crash, Fault
-from tests.kit.receiving import KEY, NOW, Mail, Post, Receiver, failing, message
+from tests.kit.faults import Crash, Fault, lost, throttle
+from tests.kit.receiving import DELIVERED, KEY, NOW, Mail, Post, Receiver, failing, message, once
 
 MANY = 12
 ALL = [f"event-{number}" for number in range(1, MANY + 1)]
@@ -100,11 +101,12 @@ def test_after_the_wait_all_are_told() -> None:
     assert [len(told) for told in post.receiver.together] == [MANY, MANY]
 
 
-def test_what_is_only_put_off_counts_for_nobody() -> None:
-    def later(_: Notice) -> Receipt:
-        raise DeliveryError("HTTP 429", Treatment.LATER, code=429, wait=timedelta(seconds=30))
+def slow_down(_: Notice) -> Receipt:
+    raise DeliveryError("HTTP 429", Treatment.LATER, code=429, wait=timedelta(seconds=30))
 
-    post = together(Receiver(later))
+
+def test_what_is_only_put_off_counts_for_nobody() -> None:
+    post = together(Receiver(slow_down))
     post.deliver(*messages())
 
     assert [delivery.attempts for delivery in post.ledger] == [()] * MANY
@@ -176,6 +178,83 @@ def test_a_crash_in_the_middle_loses_none_and_repeats_only_what_was_not_written_
     assert set(told) == set(ALL)
     assert max(told.values()) <= 2
     assert {told[name] for name in written_down} <= {1}
+
+
+@pytest.mark.promise(30)
+@pytest.mark.parametrize("error", [throttle(), lost()])
+def test_only_the_one_that_could_not_be_written_down_is_told_again(error: Exception) -> None:
+    post = together()
+    post.aws.plan = once(Fault(error), *DELIVERED, "event-7")
+
+    result = post.deliver(message(1))
+    assert (result.counts, result.errors) == ({"broke": 1}, {type(error).__name__: 1})
+    assert post.statuses == {**dict.fromkeys(ALL, "delivered"), "event-7": "pending"}
+    Mail(post).put(*messages()).go()
+
+    assert post.statuses == dict.fromkeys(ALL, "delivered")
+    assert Counter(post.receiver.got) == {**dict.fromkeys(ALL, 1), "event-7": 2}
+
+
+@pytest.mark.promise(35)
+def test_one_that_waits_for_its_own_attempt_keeps_no_other_back() -> None:
+    """It failed for hours before the others were known."""
+    post = together(failing())
+    post.receiver.gathers = lambda notice, _, __: [notice] if notice.event_id == "event-1" else burst()
+    Mail(post).put(message(1)).go(hours=8)
+    post.receiver.does = lambda _: Receipt(200)
+
+    assert post.deliver(message(MANY)).counts == {"delivered": 1}
+    assert sorted(post.receiver.together[-1]) == sorted(set(ALL) - {"event-1"})
+
+
+def refuse_lists(post: Post, **how: Any) -> None:
+    """The receiver takes one event, and no list."""
+
+    def answer(_: Notice) -> Receipt:
+        if len(post.receiver.together[-1]) > 1:
+            raise DeliveryError("HTTP 500", **how)
+        return Receipt(200)
+
+    post.receiver.does = answer
+
+
+@pytest.mark.promise(35)
+def test_after_three_attempts_of_all_each_goes_alone() -> None:
+    post = together()
+    refuse_lists(post)
+
+    Mail(post).put(*messages()).go()
+
+    assert [len(told) for told in post.receiver.together] == [MANY] * TOGETHER + [1] * MANY
+    assert post.statuses == dict.fromkeys(ALL, "delivered")
+
+
+@pytest.mark.promise(38)
+def test_a_list_that_will_never_be_taken_gives_none_of_its_events_up() -> None:
+    post = together()
+    refuse_lists(post, treatment=Treatment.GIVE_UP)
+
+    counts = post.deliver(*messages()).counts
+
+    assert counts == {"delivered": MANY}
+    assert [told for told in post.receiver.together if len(told) == 1] == [[name] for name in ALL]
+    assert (post.statuses, post.sqs.buried) == (dict.fromkeys(ALL, "delivered"), [])
+
+
+@pytest.mark.promise(35)
+def test_what_is_let_go_of_is_due_at_once_and_has_waited_as_long_as_before() -> None:
+    post = together(Receiver(slow_down))
+    post.deliver(message(1))
+    post.later(minutes=1)
+    post.receiver.does = failing(treatment=Treatment.GIVE_UP).does
+
+    post.deliver(message(1))
+
+    others = [delivery for name, delivery in by_id(post).items() if name != "event-1"]
+    assert len(others) == MANY - 1
+    assert {(each.next_attempt_at, each.waiting_since, each.claimed_until) for each in others} == {
+        (post.now, NOW, None)
+    }
 
 
 @pytest.mark.promise(38)

@@ -123,6 +123,20 @@ def once(fault: Fault, *words: str) -> Callable[[Call], Fault | None]:
     return plan
 
 
+@dataclass
+class Repeating:
+    """A client that makes each update twice, as the SDK does when the first answer is lost."""
+
+    client: Any
+
+    def __getattr__(self, operation: str) -> Any:
+        return getattr(self.client, operation)
+
+    def update_item(self, **arguments: Any) -> Any:
+        self.client.update_item(**arguments)
+        return self.client.update_item(**arguments)
+
+
 DELIVERED = ("DELIVERY#", "'delivered'")
 """What stands in the write of a delivery that arrived."""
 
