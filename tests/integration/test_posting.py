@@ -297,6 +297,29 @@ def test_an_answer_that_is_none_may_have_been_sent(speak: Speak) -> None:
     assert error.__cause__ is None and error.__suppress_context__
 
 
+@pytest.mark.promise(45)
+@pytest.mark.parametrize(
+    ("repeated", "kept"),
+    [
+        ("Cannot POST /hook/canary01%21canary02", "Cannot POST /hook/…"),
+        ("Cannot POST /hook/canary01!canary02", "Cannot POST /hook/…!…"),
+        ("no route for canary-path-within, nor for canary-path", "no route for …, nor for …"),
+        ("bob:canary-pass!word may not", "bob:…!word may not"),
+        ("Basic Ym9iOmNhbmFyeS1wYXNzIXdvcmQ= is not enough", "Basic …= is not enough"),
+        ("Bearer canary-key has expired", "Bearer … has expired"),
+        ("the hook is unknown", "the hook is unknown"),
+    ],
+)
+def test_what_is_kept_of_an_answer_has_nothing_of_the_address_or_of_a_header(repeated: str, kept: str) -> None:
+    with listening(answers(404, repeated.encode())) as receiver:
+        told = (
+            f"bob:canary-pass%21word@127.0.0.1:{receiver.port}/hook/canary01%21canary02/canary-path/canary-path-within"
+        )
+        answer = POSTER.post(f"http://{told}", b"{}", {"x-key": "canary-key"})
+
+    assert (answer.text, answer.kept) == (repeated, kept)
+
+
 @pytest.mark.promise(36)
 def test_a_receiver_that_answers_before_it_has_read_all_has_answered() -> None:
     def refuse(connection: socket.socket, _: threading.Event) -> None:

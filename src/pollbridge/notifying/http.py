@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta
 from email.utils import parsedate_to_datetime
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 import httpcore
 
@@ -189,8 +189,9 @@ def _retry_after(answer: httpcore.Response) -> timedelta | None:
 
 def _without(text: str, *told: str) -> str:
     """The answer without what it repeats of our request: servers like to name the path that they don't know."""
-    # The longest first: of one that begins like another the rest would be left.
-    for part in sorted(re.split(r"[^\w.~%+-]+", " ".join(told)), key=len, reverse=True):
+    said = " ".join(told)
+    # The longest first: of one that begins like another the rest would be left. Frameworks name a path decoded.
+    for part in sorted(re.split(r"[^\w.~%+-]+", f"{said} {unquote(said)}"), key=len, reverse=True):
         if len(part) >= SHORT:
             text = text.replace(part, "…")
     return text
