@@ -37,7 +37,7 @@ def together(receiver: Receiver | None = None) -> Post:
     return post
 
 
-def messages() -> list[dict[str, object]]:
+def messages() -> list[dict[str, Any]]:
     return [message(number) for number in range(1, MANY + 1)]
 
 
