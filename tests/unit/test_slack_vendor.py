@@ -125,7 +125,7 @@ def test_the_sample_of_an_outage_is_told() -> None:
 
 def test_a_destination_told_nothing_more_is_told_of_with_the_way_to_get_it_back() -> None:
     shown = message(disabled())
-    commands = "pollbridge enable docs_team\npollbridge recover --to docs_team --since 2026-06-08T12:31:00Z"
+    commands = "pollbridge enable docs_team\npollbridge recover --to docs_team --since 2026-06-07T00:31:00Z"
 
     assert shown["text"] == (
         "🔇 docsˍteam is told nothing any more, since 12:31 UTC (it says that it is gone for good)"
