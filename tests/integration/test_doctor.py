@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from moto import mock_aws
 
 from pollbridge.cli import delivering, doctor
+from pollbridge.cli.doctor import PREFIX
 from pollbridge.history.destinations import Destinations, Disabled
 from pollbridge.history.table import key
 from pollbridge.model.event import Cause
@@ -152,8 +153,33 @@ def test_the_queues_of_a_destination_that_is_no_longer_configured_are_found(offi
 
 
 def test_the_queues_of_another_deployment_are_its_own_business(office: Office) -> None:
-    for name in ("PollbridgeStaging-NotifyingTeamDeliveries", "Other-NotifyingTeamDeliveries", "Pollbridge-Publishing"):
+    for name in (
+        "PollbridgeStaging-NotifyingTeamDeliveries",
+        "Pollbridge-Notifying-NotifyingTeamDeliveries",
+        "Other-NotifyingTeamDeliveries",
+        "Pollbridge-Publishing",
+    ):
         office.sqs.create_queue(QueueName=name)
+
+    assert findings(0) == {}
+
+
+LONG = "pollbridge-of-the-team-that-writes-the-documentation-production"
+
+
+@pytest.mark.parametrize("kept", [PREFIX, 33, len(LONG)])
+def test_the_queues_of_a_long_stack_are_found_whose_names_cloudformation_shortened(office: Office, kept: int) -> None:
+    office.stack = LONG
+    name = f"{LONG[:kept].rstrip('-')}-NotifyingOld"
+    office.sqs.create_queue(QueueName=name)
+
+    assert findings()["forsaken_queue"]["about"] == f"queue {name}"
+
+
+@pytest.mark.parametrize("name", [f"{LONG[:PREFIX]}-staging-NotifyingOld", f"{LONG}-2-NotifyingOld"])
+def test_a_queue_whose_stack_only_begins_alike_is_another_deployments(office: Office, name: str) -> None:
+    office.stack = LONG
+    office.sqs.create_queue(QueueName=name)
 
     assert findings(0) == {}
 

@@ -90,11 +90,10 @@ def forsaken_queues(deployment: Deployment) -> Iterator[Finding]:
     """Queues of destinations that are no longer configured: they outlive the deploy that took their destination out."""
     sqs = client("sqs")
     known = {url.rsplit("/", 1)[-1] for parts in deployment.parts["destinations"].values() for url in parts.values()}
-    # CloudFormation shortens long stack names to what fits into a queue's 80 characters.
     found = sqs.list_queues(QueueNamePrefix=deployment.stack[:PREFIX]).get("QueueUrls", ())
     for url in found:
         name = url.rsplit("/", 1)[-1]
-        if name in known or "-Notifying" not in name:
+        if name in known or not _of_stack(deployment.stack, name):
             continue
         try:
             count = _messages(sqs, url)
@@ -106,6 +105,13 @@ def forsaken_queues(deployment: Deployment) -> Iterator[Finding]:
         else:
             says, do = "empty, of a destination that is no longer configured", f"aws sqs delete-queue --queue-url {url}"
         yield Finding("forsaken_queue", f"queue {name}", says, do)
+
+
+def _of_stack(stack: str, queue: str) -> bool:
+    """CloudFormation shortens long names of stacks to what fits into a queue's 80 characters."""
+    owner, notifying, _ = queue.rpartition("-Notifying")
+    shortened = len(owner) + 1 >= PREFIX and stack.startswith(owner)
+    return bool(notifying) and (owner == stack or shortened)
 
 
 CHECKS: tuple[Check, ...] = (private_addresses, standing, forsaken_queues)
