@@ -17,7 +17,7 @@ from pollbridge.history.connections import connection_pk
 from pollbridge.history.destinations import Destinations, Disabled
 from pollbridge.history.entries import Entry
 from pollbridge.history.heads import Heads
-from pollbridge.history.ledger import Ledger, Status
+from pollbridge.history.ledger import KEEP, Ledger, Status
 from pollbridge.history.table import HEAD, key
 from pollbridge.model.event import Cause
 from pollbridge.model.instant import epoch_minute, iso
@@ -153,7 +153,8 @@ def every_fate(office: Office) -> None:
     for version, status in enumerate(Status, 1):
         entry = office.record(version, KEY, YESTERDAY)
         ledger = Ledger(office.table, "service", LEASE)
-        ledger.finish(ledger.claim(entry.pk, entry.event_id, version, office.now), status, None, None)
+        again = None if status.finished else office.now + timedelta(minutes=5)
+        ledger.finish(ledger.claim(entry.pk, entry.event_id, version, office.now), status, None, again)
 
 
 def test_failed_is_whatever_did_not_arrive(office: Office) -> None:
@@ -401,6 +402,39 @@ def test_recover_prints_json_and_a_dry_run_changes_nothing(office: Office) -> No
     assert json.loads(dry.stdout) == told | {"dead_letters": 0}
     assert words.stdout == "1 event would be sent to service: 1 failed\n"
     assert json.loads(wet.stdout) == told | {"dead_letters": 1}
+
+
+@pytest.mark.promise(38)
+@pytest.mark.parametrize("since", ["61d", "100d", iso(YESTERDAY - KEEP)])
+def test_recover_reaches_no_further_back_than_deliveries_are_on_record(office: Office, since: str) -> None:
+    """What was delivered before would look as if it had been missed, and be sent a second time."""
+    office.record(1, KEY, YESTERDAY - KEEP)
+
+    for more in ([], ["--dry-run"], ["--json"]):
+        told = mistake(run(delivering.recover, "--to", "service", "--since", since, *more))
+        assert "on record for 60 days" in told and "--since" in told and "`resend`" in told
+    assert office.count("service") == 0
+
+
+@pytest.mark.promise(38)
+def test_recover_reaches_back_as_far_as_deliveries_are_on_record(office: Office) -> None:
+    office.record(1, KEY, YESTERDAY - KEEP + timedelta(days=1, minutes=1))
+
+    result = run(delivering.recover, "--to", "service", "--since", iso(YESTERDAY - KEEP + timedelta(days=1, minutes=1)))
+
+    assert result.stdout == "1 event sent to service: 1 missed\n"
+
+
+@pytest.mark.promise(38)
+def test_recover_sends_what_was_forsaken_in_its_queue_and_deliveries_lists_it_before(office: Office) -> None:
+    entry = office.record(1, KEY, YESTERDAY)
+    Ledger(office.table, "service", LEASE).put_off(entry.pk, entry.event_id, 1, YESTERDAY)
+    assert [each["status"] for each in deliveries()] == ["pending"]
+
+    result = run(delivering.recover, "--to", "service", "--since", "2d")
+
+    assert result.stdout == "1 event sent to service: 1 pending\n"
+    assert office.work("service").counts == {"delivered": 1}
 
 
 def test_recover_with_nothing_to_do_says_so(office: Office) -> None:

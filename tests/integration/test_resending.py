@@ -14,7 +14,7 @@ from moto import mock_aws
 
 from pollbridge.history.destinations import Destinations
 from pollbridge.history.entries import Entry
-from pollbridge.history.ledger import Claimed, Delivery, Ledger, Status
+from pollbridge.history.ledger import FORSAKEN, Claimed, Delivery, Ledger, Status
 from pollbridge.history.table import Table
 from pollbridge.history.timeline import Told
 from pollbridge.model.job import JobKey
@@ -241,7 +241,7 @@ def five(office: Office) -> dict[str, Entry]:
     for status in Status:
         entry = entries[status]
         delivery = ledger.claim(entry.pk, entry.event_id, 1, office.now)
-        ledger.finish(delivery, status, None, None)
+        ledger.finish(delivery, status, None, None if status.finished else office.now + timedelta(minutes=5))
     return entries
 
 
@@ -337,6 +337,84 @@ def test_what_is_taken_up_while_it_is_recovered_is_left_to_whoever_has_it(office
 
     assert recover(office).left == {"pending": 1}
     assert office.count("service") == 0
+
+
+@pytest.mark.promise(29)
+@pytest.mark.promise(38)
+@pytest.mark.parametrize(
+    ("seen", "fate", "sent"),
+    [
+        (None, Status.DELIVERED, 0),
+        (None, Status.MAYBE_SENT, 0),
+        (None, Status.FAILED, 0),
+        (Status.FAILED, Status.DELIVERED, 0),
+        (Status.FAILED, Status.PENDING, 0),
+        (Status.FAILED, Status.FAILED, 1),
+    ],
+)
+def test_what_is_delivered_between_the_look_and_the_sending_is_not_repeated(
+    office: Office, seen: Status | None, fate: Status, sent: int
+) -> None:
+    entry = office.record(1, KEY)
+    ledger = Ledger(Table(office.aws.client, "history"), "service", LEASE)
+    if seen:
+        ledger.close(entry.pk, entry.event_id, 1, seen, office.now)
+    turns = [fate]
+
+    def between(call: Call) -> None:
+        # The first read of a single item comes after the look at the batch.
+        if call.operation != "get_item" or not turns:
+            return
+        again = None if turns.pop().finished else office.now + timedelta(minutes=5)
+        if seen:
+            ledger.again(entry.pk, entry.event_id, 1, office.now)
+        ledger.finish(ledger.claim(entry.pk, entry.event_id, 1, office.now), fate, None, again)
+
+    office.aws.plan = between
+
+    assert recover(office).sent.total() == office.count("service") == sent
+    assert only(office).status is (Status.PENDING if sent else fate)
+
+
+@pytest.mark.promise(38)
+def test_what_is_pending_and_has_no_message_left_is_sent_after_twelve_hours(office: Office) -> None:
+    entry = office.record(1, KEY)
+    office.does["service"] = breaking
+    office.route(entry, "service")
+    office.work("service")
+    office.sqs.purge_queue(QueueUrl=office.parts["service"]["queue"])
+    assert only(office).next_attempt_at
+
+    office.does["service"] = taking
+    assert recover(office).left == {"pending": 1}
+    office.now = only(office).next_attempt_at + FORSAKEN
+    assert recover(office).left == {"pending": 1}
+    office.now += timedelta(seconds=1)
+    assert recover(office).sent == {"pending": 1}
+
+    assert recover(office).left == {"pending": 1}
+    assert office.work("service").counts == {"delivered": 1}
+
+
+@pytest.mark.promise(38)
+@pytest.mark.parametrize("how", ["claimed", "put off", "released"])
+def test_pending_is_forsaken_twelve_hours_after_the_last_that_was_heard_of_it(office: Office, how: str) -> None:
+    entry = office.record(1, KEY)
+    ledger, heard_of = Ledger(office.table, "service", LEASE), office.now
+    match how:
+        case "put off":
+            ledger.put_off(entry.pk, entry.event_id, 1, office.now)
+        case "claimed":
+            ledger.claim(entry.pk, entry.event_id, 1, office.now)
+            heard_of += LEASE
+        case "released":
+            delivery = ledger.claim(entry.pk, entry.event_id, 1, office.now)
+            ledger.finish(delivery, Status.PENDING, None, office.now)
+
+    office.now = heard_of + FORSAKEN - timedelta(seconds=1)
+    assert recover(office).left == {"pending": 1}
+    office.now += timedelta(seconds=2)
+    assert recover(office).sent == {"pending": 1}
 
 
 # In which order, and of which time
