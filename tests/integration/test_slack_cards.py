@@ -100,7 +100,7 @@ ARRIVALS = st.integers(1, 5).flatmap(
 
 
 @pytest.mark.promise(31)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(arrival=ARRIVALS)
 def test_in_whatever_order_and_however_often_they_come_the_newest_stays(
     inbox: Receivers, arrival: tuple[list[int], list[int], random.Random]
