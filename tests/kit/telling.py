@@ -28,6 +28,7 @@ from tests.kit.receiving import KEY, Post, message
 
 TOKEN = "xoxb-1-2-canary"
 CHANNEL = "C0123456789"
+POSTER = Poster(allow_private=True)
 
 
 class Dated(Memory):
@@ -78,7 +79,7 @@ def telling(event: Event | Entry, number: int | None = None, **more: Any) -> dic
 class Line:
     """What POSTs: the real thing, with something happening before or after one."""
 
-    poster: Poster = field(default_factory=lambda: Poster(allow_private=True))
+    poster: Poster = POSTER
     before: Callable[[str], None] = lambda _: None
     after: Callable[[str], None] = lambda _: None
     instead: Callable[[dict[str, Any]], Response | None] = lambda _: None
