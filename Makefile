@@ -6,7 +6,7 @@ EMULATOR := .venv-emulator
 PIP := -m pip install -qq --disable-pip-version-check --require-hashes
 CODE := src infra functions tests bench examples docs
 
-.PHONY: install format lint test e2e bench simulate synth check demo lock pictures promises
+.PHONY: install format lint test long e2e bench simulate synth check demo lock pictures promises
 .SILENT:
 
 install:
@@ -46,6 +46,9 @@ lint: install
 
 test: install
 	$(BIN)/pytest -n 2 --dist loadfile
+
+long: install
+	$(BIN)/pytest -n 2 --dist loadfile -m long
 
 e2e: install
 	$(BIN)/pytest -m e2e

@@ -21,6 +21,8 @@ from tests.kit.faults import Faulty
 from tests.kit.sweeping import START
 from tests.kit.world import Call, World, WorldBench, in_world, numbered
 
+pytestmark = pytest.mark.long
+
 DAY = timedelta(days=1)
 HOURLY = 60 + 5 + 1
 """Ticks in which a whole pass surely begins: an hour after the last, when the scope's discovery comes round."""

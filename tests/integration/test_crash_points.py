@@ -19,6 +19,8 @@ from tests.kit.faults import Call, Crash, Fault, Faulty, lost, throttle
 from tests.kit.streaming import EventBus, records
 from tests.kit.sweeping import START, Bench, in_memory, oration_body, oration_key
 
+pytestmark = pytest.mark.long
+
 LIVES = {
     "a": ["active", "active", "success"],
     "b": ["queued", "queued", "active"],

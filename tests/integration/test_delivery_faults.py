@@ -18,6 +18,8 @@ from pollbridge.notifying.notice import DeliveryError, Notice, Receipt, Treatmen
 from tests.kit.faults import Crash, Faulty, lost, throttle
 from tests.kit.receiving import Mail, Post, message
 
+pytestmark = pytest.mark.long
+
 
 def broken() -> ClientError:
     error = {"Code": "InternalServerError", "Message": "The request processing has failed because of an unknown error"}

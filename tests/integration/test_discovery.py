@@ -15,6 +15,8 @@ from tests.kit.faults import Crash, Fault
 from tests.kit.sweeping import START
 from tests.kit.world import Job, WorldBench, in_world, numbered
 
+pytestmark = pytest.mark.long
+
 VENDORS = ["mentionlab", "scale", "mintlify"]
 vendors = pytest.mark.parametrize("vendor", VENDORS)
 ROUND = 6

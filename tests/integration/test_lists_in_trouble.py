@@ -13,6 +13,8 @@ from pollbridge.polling.client import Refused, Throttled
 from pollbridge.polling.report import Outcome
 from tests.kit.world import WorldBench, in_world, numbered
 
+pytestmark = pytest.mark.long
+
 LISTING = ["mentionlab", "scale", "mintlify"]
 DAY = timedelta(days=1)
 

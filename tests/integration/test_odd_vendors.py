@@ -16,6 +16,8 @@ from pollbridge.polling.report import Outcome
 from tests.kit.faults import Faulty
 from tests.kit.world import WorldBench, in_world, numbered
 
+pytestmark = pytest.mark.long
+
 
 class Bounded:
     """A table that takes no larger items and no longer transactions than DynamoDB does.

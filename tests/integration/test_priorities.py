@@ -14,6 +14,8 @@ from pollbridge.model.instant import epoch_minute
 from pollbridge.polling.report import Outcome
 from tests.kit.world import WorldBench, in_world, numbered
 
+pytestmark = pytest.mark.long
+
 RANKS = {"new": 1, "two": 2, "five": 5, "slow": 15, "done": 16}
 """Jobs by the rung they stand on; those that have ended come last."""
 

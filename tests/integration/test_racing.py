@@ -21,6 +21,8 @@ from tests.kit.memory import Memory
 from tests.kit.racing import Meeting, recording
 from tests.kit.sweeping import START, Bench, in_memory, oration_body, oration_key
 
+pytestmark = pytest.mark.long
+
 KEY = oration_key()
 SECOND = timedelta(seconds=1)
 ROUNDS = 200

@@ -48,7 +48,7 @@ def test_the_configuration_accepts_it() -> None:
 
 @pytest.mark.usefixtures("acme")
 def test_its_events_can_be_routed() -> None:
-    assert "acme" in json.dumps(pattern(check(CONFIGURATION, "here").destinations["cooks"].match))
+    assert "acme" in json.dumps(pattern(check(CONFIGURATION, "here").destinations["cooks"].match, "cooks"))
 
 
 @pytest.mark.usefixtures("acme")
