@@ -405,7 +405,7 @@ def test_recover_prints_json_and_a_dry_run_changes_nothing(office: Office) -> No
 
 
 @pytest.mark.promise(38)
-@pytest.mark.parametrize("since", ["61d", "100d", iso(YESTERDAY - KEEP)])
+@pytest.mark.parametrize("since", ["61d", "100d", iso(YESTERDAY - KEEP)], ids=["61d", "100d", "a moment"])
 def test_recover_reaches_no_further_back_than_deliveries_are_on_record(office: Office, since: str) -> None:
     """What was delivered before would look as if it had been missed, and be sent a second time."""
     office.record(1, KEY, YESTERDAY - KEEP)
