@@ -24,7 +24,7 @@ from pollbridge.notifying.http import RESPONSE_LIMIT, Poster, Response
 from pollbridge.notifying.network import CHUNK, Network
 from pollbridge.notifying.notice import DeliveryError, Treatment
 from tests.kit.egress import TLS
-from tests.kit.posting import Raw, Speak, answers, drips, listening, says
+from tests.kit.posting import Raw, Speak, answers, drips, listening, response, says
 
 POSTER = Poster(allow_private=True, tls=TLS)
 STRICT = Poster(allow_private=False, tls=TLS)
@@ -239,7 +239,7 @@ def test_every_status_is_an_answer() -> None:
 def test_an_interim_answer_is_waited_out(status: int) -> None:
     interim = f"HTTP/1.1 {status} -\r\n\r\n".encode() * 3
 
-    assert posted(says(interim + b"HTTP/1.1 201 -\r\nContent-Length: 2\r\n\r\n{}")) == Response(201, "{}", None)
+    assert posted(says(interim + b"HTTP/1.1 201 -\r\nContent-Length: 2\r\n\r\n{}")) == response(201, "{}")
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_an_interim_answer_is_waited_out(status: int) -> None:
     ],
 )
 def test_a_status_counts_whatever_becomes_of_the_body(answer: bytes, text: str) -> None:
-    assert posted(says(answer)) == Response(200 if b"204" not in answer else 204, text, None)
+    assert posted(says(answer)) == response(200 if b"204" not in answer else 204, text)
 
 
 def drop(connection: socket.socket, _: threading.Event) -> None:
