@@ -16,6 +16,8 @@ from tests.kit.faults import WRITES, Fault, throttle
 from tests.kit.sweeping import START
 from tests.kit.world import WorldBench, in_world, numbered
 
+pytestmark = pytest.mark.long
+
 DAY = timedelta(days=1)
 
 
