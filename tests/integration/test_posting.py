@@ -403,7 +403,7 @@ def test_a_receiver_that_drips_its_body_has_answered(speak: Speak) -> None:
     answer = posted(speak, deadline=1.5)
 
     assert (answer.status, answer.text[:1]) == (202, "x")
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 9
 
 
 @pytest.fixture
