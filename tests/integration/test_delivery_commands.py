@@ -418,9 +418,9 @@ def test_recover_reaches_no_further_back_than_deliveries_are_on_record(office: O
 
 @pytest.mark.promise(38)
 def test_recover_reaches_back_as_far_as_deliveries_are_on_record(office: Office) -> None:
-    office.record(1, KEY, YESTERDAY - KEEP + timedelta(days=1, minutes=1))
+    office.record(1, KEY, YESTERDAY - KEEP + timedelta(days=1, hours=1))
 
-    result = run(delivering.recover, "--to", "service", "--since", iso(YESTERDAY - KEEP + timedelta(days=1, minutes=1)))
+    result = run(delivering.recover, "--to", "service", "--since", iso(YESTERDAY - KEEP + timedelta(days=1, hours=1)))
 
     assert result.stdout == "1 event sent to service: 1 missed\n"
 
