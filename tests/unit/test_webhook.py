@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,7 +25,7 @@ from pollbridge.secrets import UnusableSecret, WebhookSecret
 from tests.kit import events
 from tests.kit.posting import Posted, Posts, response
 
-NOW = datetime.now(UTC)
+NOW = datetime(2026, 6, 8, 12, 31, tzinfo=UTC)
 KEY, OLD_KEY = b"k" * 24, bytes(range(64))
 SECRET, OLD_SECRET = (f"whsec_{base64.b64encode(key).decode()}" for key in (KEY, OLD_KEY))
 URL = "https://receiver.test/hook?x=%2F"
@@ -59,10 +59,15 @@ def notice(current: Snapshot | None = None) -> Notice:
     return events.notice(event)
 
 
-def deliver(posts: Posts, headers: Mapping[str, str] | None = None, previous: str | None = None) -> Posted:
-    """Deliver one event and return what was POSTed."""
+def deliver(
+    posts: Posts,
+    headers: Mapping[str, str] | None = None,
+    previous: str | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Posted:
+    """Deliver one event and return what was POSTed. A library verifies it by the wall clock."""
     secret = WebhookSecret(url=URL, signing_secret=SECRET, previous_signing_secret=previous)
-    WebhookNotifier(posts, lambda: secret, headers or {}, now=lambda: NOW).deliver([notice()])
+    WebhookNotifier(posts, lambda: secret, headers or {}, now=now).deliver([notice()])
     [posted] = posts.sent
     return posted
 
@@ -82,7 +87,7 @@ def by_the_book(key: bytes, posted: Posted) -> str:
 
 @pytest.mark.promise(33)
 def test_the_signature_is_the_specifications() -> None:
-    posted = deliver(Posts())
+    posted = deliver(Posts(), now=lambda: NOW)
 
     assert posted.headers["webhook-signature"] == by_the_book(KEY, posted)
     assert posted.headers["webhook-timestamp"] == str(int(NOW.timestamp()))
