@@ -74,11 +74,12 @@ def test_a_receiver_that_hangs_slows_no_other(local: Local) -> None:
     key = "acme/job/ws/hangs"
     local.stranger.scripts["/v2/jobs/hangs"] = [_oration("hangs", status) for status in ("created", "active", "failed")]
     try:
-        hooks = len(local.stranger.to("/hook"))
+        hooks, slacks = len(local.stranger.to("/hook")), len(local.stranger.to("/slack"))
         others = len(local.stranger.to("/other"))
         local.run("watch", key, "--label", "for=other")
         local.run("local", "tick", "3")
         local.stranger.wait_for("/hook", hooks + 3)
+        local.stranger.wait_for("/slack", slacks + 1)
 
         assert len(local.stranger.to("/other")) == others
     finally:
