@@ -109,14 +109,17 @@ class Pollbridge(Stack):
                 "publisher": publisher.function_name,
                 "registrar": registrar.function_name,
                 "auditor": auditor.function_name,
-                "destinations": {
-                    name: {
-                        "function": notifier.function_name,
-                        "queue": notifier.queue.url,
-                        "dead_letter": notifier.queue.failures.queue.queue_url,
-                    }
-                    for name, notifier in notifiers.items()
+                "destinations": {name: notifier.parts for name, notifier in notifiers.items()},
+                "scheduled": scheduled,
+                "schedules": {name: poller.schedule for name, poller in pollers.items()},
+                "auditor_schedule": auditor.schedule,
+                "mappings": {"publisher": publisher.mapping, "registrar": registrar.mapping},
+                "failures": {
+                    "missed": missed.queue.queue_url,
+                    "publisher": publisher.failures.queue.queue_url,
+                    "registrar": registrar.failures.queue.queue_url,
                 },
+                "alarm_topic": alarms.topic.topic_arn,
             },
         )
 

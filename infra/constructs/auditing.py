@@ -47,9 +47,9 @@ class Auditor(Construct):
         history.grant_querying(function, "unpublished")
         history.grant_scanning(function, "due")
         bus.grant_publishing(function)
-        Tick(self, "Tick", function=function, rate="1 hour", missed=missed, on=scheduled)
+        tick = Tick(self, "Tick", function=function, rate="1 hour", missed=missed, on=scheduled)
         for metric, meaning in FINDINGS.items():
             workshop.alarms.when_told(function.function, metric, meaning=meaning)
         if scheduled:
             workshop.alarms.when_silent(function.function, name="auditor", during=Duration.hours(3))
-        self.function_name = function.name
+        self.function_name, self.schedule = function.name, tick.name

@@ -47,6 +47,7 @@ class Route(Construct):
                 )
             ],
         )
+        self.rule_arn = rule.attr_arn
         for queue in (to.queue, to.failures.queue):
             queue.add_to_resource_policy(
                 iam.PolicyStatement(
@@ -87,7 +88,7 @@ class Notifier(Construct):
             workshop=workshop,
             meaning=f'Events couldn\'t be delivered to {name}: see "Dead letters" in docs/operating.md.',
         )
-        Route(
+        route = Route(
             self,
             "Route",
             bus=bus,
@@ -114,7 +115,13 @@ class Notifier(Construct):
         if destination.type == "slack":
             history.grant_querying(function, "timeline")
         function.may_read_secrets(destination.secret)
-        self.queue.feed(function, batch=5)
+        mapping = self.queue.feed(function, batch=5)
         self.queue.failures.take_failures_of(function)
         function.is_only_fed()
-        self.function_name = function.name
+        self.parts = {
+            "function": function.name,
+            "queue": self.queue.url,
+            "dead_letter": self.queue.failures.queue.queue_url,
+            "rule": route.rule_arn,
+            "mapping": mapping,
+        }

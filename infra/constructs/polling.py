@@ -56,9 +56,9 @@ class Poller(Construct):
         history.grant_looking_up(function)
         history.grant_querying(function, "due")
         function.may_read_secrets(*connection.secrets)
-        Tick(self, "Tick", function=function, rate="1 minute", missed=missed, on=scheduled)
+        tick = Tick(self, "Tick", function=function, rate="1 minute", missed=missed, on=scheduled)
         if scheduled:
             workshop.alarms.when_silent(function.function, name=f"poller of {name}", during=Duration.minutes(5))
             for finding in FINDINGS:
                 workshop.alarms.when_sweeps_tell(function.function, finding, connection=name)
-        self.function_name = function.name
+        self.function_name, self.schedule = function.name, tick.name

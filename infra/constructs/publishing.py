@@ -109,4 +109,4 @@ class Publisher(Construct):
         )
         mapping.node.add_dependency(function.role)
         workshop.alarms.when_behind(function.function, name="publisher")
-        self.function_name = function.name
+        self.function_name, self.mapping, self.failures = function.name, mapping.ref, failures

@@ -71,8 +71,11 @@ class WorkQueue(Construct):
     def url(self) -> str:
         return self.queue.queue_url
 
-    def feed(self, function: Function, *, batch: int) -> None:
-        """Hand the messages to this function, at most two batches at a time; it reports what failed."""
+    def feed(self, function: Function, *, batch: int) -> str:
+        """Hand the messages to this function, at most two batches at a time; it reports what failed.
+
+        Returns the mapping's id.
+        """
         function.may(
             "sqs:ReceiveMessage",
             "sqs:DeleteMessage",
@@ -95,6 +98,7 @@ class WorkQueue(Construct):
             "Serverless-LambdaEventSourceMappingDestination",
             "A queue's mapping takes no failure destination; the queue's own redrive is it.",
         )
+        return mapping.ref
 
 
 def _close(queue: sqs.Queue) -> None:

@@ -39,6 +39,6 @@ class Registrar(Construct):
             environment={"TABLE": history.name},
         )
         history.grant_recording(function)
-        queue.feed(function, batch=10)
+        self.mapping = queue.feed(function, batch=10)
         function.is_only_fed()
-        self.function_name = function.name
+        self.function_name, self.failures = function.name, queue.failures

@@ -54,6 +54,7 @@ class Tick(Construct):
             ),
         )
         schedule.node.add_dependency(role)
+        self.name = schedule.ref
         acknowledge(
             function.function,
             "Serverless-LambdaDLQ",
