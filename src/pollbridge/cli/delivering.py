@@ -26,6 +26,7 @@ from pollbridge.model.instant import iso, read_iso, sortable
 from pollbridge.notifying.resending import CHUNK, Resending
 from pollbridge.notifying.standing import missed_since
 from pollbridge.notifying.worker import LEASE
+from pollbridge.views import delivery_json
 from pollbridge.watches import WatchRefused
 
 NOT_ARRIVED = frozenset({Status.FAILED, Status.DISABLED, Status.MAYBE_SENT})
@@ -74,7 +75,7 @@ def deliveries(  # noqa: PLR0917 - click passes them by name
     found = list(itertools.islice(wanted, limit + 1))
     shown = found[:limit]
     if as_json:
-        print_json([_json(delivery, responses=responses) for delivery in shown])
+        print_json([delivery_json(delivery, responses=responses) for delivery in shown])
     elif shown:
         titles = ("LAST ATTEMPT", "TO", "STATUS", "ATTEMPTS", "NEXT", "EVENT", "ABOUT")
         columns(titles, [_row(delivery) for delivery in shown])
@@ -104,19 +105,6 @@ def _recent(deployment: Deployment, names: Sequence[str], since: datetime) -> It
     while chunk := list(itertools.islice(told, CHUNK)):
         found = deliveries_of(deployment.table, [(one.pk, one.event_id) for one in chunk], names)
         yield from (found[one.event_id, name] for one in chunk for name in names if (one.event_id, name) in found)
-
-
-def _json(delivery: Delivery, *, responses: bool) -> dict[str, Any]:
-    hidden = None if responses else {"response"}
-    return {
-        "event_id": delivery.event_id,
-        "job_key": delivery.pk.removeprefix("JOB#") if delivery.pk.startswith("JOB#") else None,
-        "version": delivery.version,
-        "destination": delivery.destination,
-        "status": delivery.status.value,
-        "attempts": [attempt.model_dump(exclude=hidden) for attempt in delivery.attempts],
-        "next_attempt_at": iso(delivery.next_attempt_at) if delivery.next_attempt_at else None,
-    }
 
 
 def _row(delivery: Delivery) -> tuple[str, ...]:
@@ -264,7 +252,7 @@ def test_notify(clock: Clock | None, destination: str, timeout: int, as_json: bo
     resending.send(told, destination, datetime.now(UTC))
     delivery = _outcome(Ledger(deployment.table, destination, LEASE), told, timeout, clock or Clock())
     if as_json:
-        print_json(_json(delivery, responses=False) if delivery else None)
+        print_json(delivery_json(delivery) if delivery else None)
     if delivery is None:
         if until := resending.waits(destination, datetime.now(UTC)):
             fail(f"{destination} asks to be left alone until {iso(until)}: it was not tried")

@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 
 import click
 
-from pollbridge.model.event import Job
 from pollbridge.model.job import JobKey, Snapshot
 
 
@@ -22,25 +21,6 @@ def fail(message: str) -> NoReturn:
 def plain(text: str) -> str:
     """The text on one line, without what could steer a terminal."""
     return "".join(character if character.isprintable() else " " for character in text)
-
-
-def snapshot_json(key: JobKey, snapshot: Snapshot, labels: Mapping[str, str]) -> dict[str, Any]:
-    """How a job stands, in the shape that `parse` and `show` promise."""
-    return {
-        "job": Job.of(key, snapshot.name, labels).model_dump(),
-        "state": snapshot.state.value,
-        "vendor_status": snapshot.vendor_status,
-        "terminal": snapshot.state.terminal,
-        "name": snapshot.name,
-        "progress": snapshot.progress.model_dump() if snapshot.progress else None,
-        "links": [link.model_dump() for link in snapshot.links],
-        "error": snapshot.error,
-        "message": snapshot.message,
-        "created_at": snapshot.created_at,
-        "started_at": snapshot.started_at,
-        "updated_at": snapshot.updated_at,
-        "finished_at": snapshot.finished_at,
-    }
 
 
 def print_json(value: Any) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from pollbridge.cli.output import fail, print_json, snapshot_json, snapshot_text
+from pollbridge.cli.output import fail, print_json, snapshot_text
 from pollbridge.model.job import InvalidJobKey, JobKey
 from pollbridge.vendors import VENDORS
 from pollbridge.vendors.answer import Kind, NoAnswer
+from pollbridge.views import snapshot_json
 
 
 @click.command()

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import json
-import re
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from pollbridge.cli.deployment import Deployment, find
-from pollbridge.cli.output import aligned, columns, fail, local_time, print_json, snapshot_json, snapshot_text
-from pollbridge.history.entries import Entry
+from pollbridge.cli.output import aligned, columns, fail, local_time, print_json, snapshot_text
 from pollbridge.history.heads import UNSEEN, Head
-from pollbridge.model.instant import read_iso
-from pollbridge.model.job import JobKey, State
+from pollbridge.model.instant import moment_or_age
+from pollbridge.model.job import State
+from pollbridge.views import change_json, job_json
 from pollbridge.watches import WatchRefused
 
 STATES = (*(state.value for state in State), UNSEEN)
-
-_NOTHING_YET: dict[str, Any] = dict.fromkeys(
-    ("state", "vendor_status", "name", "progress", "error", "message")
-) | dict.fromkeys(("created_at", "started_at", "updated_at", "finished_at"))
-
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class Since(click.ParamType[datetime]):
@@ -35,11 +26,10 @@ class Since(click.ParamType[datetime]):
     name = "WHEN"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        ago = re.fullmatch(r"(\d{1,9})([smhd])", str(value), re.ASCII)
         try:
-            return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])}) if ago else read_iso(value)
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is neither a time such as 2026-06-08T12:00:00Z nor an age such as 2h", param, ctx)
+            return moment_or_age(str(value), datetime.now(UTC))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command()
@@ -56,7 +46,7 @@ def jobs(vendor: str | None, states: tuple[str, ...], since: datetime | None, li
     heads = list(itertools.islice(found, limit + 1))
     shown = heads[:limit]
     if as_json:
-        print_json([_head_json(head) for head in shown])
+        print_json([job_json(head) for head in shown])
         return
     if not shown:
         click.echo("no such job", err=True)
@@ -99,7 +89,7 @@ def show(key: str, raw: bool, as_json: bool) -> None:
         sys.stdout.buffer.write(body)
         return
     if as_json:
-        print_json(_head_json(head))
+        print_json(job_json(head))
         return
     if head.snapshot:
         click.echo(snapshot_text(head.key, head.snapshot, head.labels))
@@ -128,7 +118,7 @@ def history(key: str, limit: int | None, as_json: bool) -> None:
     deployment = find()
     head = _known(deployment, key)
     entries = list(deployment.entries.of(head.key))
-    told = [_entry_json(entry) for entry in (entries[-limit:] if limit else entries)]
+    told = [change_json(entry) for entry in (entries[-limit:] if limit else entries)]
     if as_json:
         print_json(told)
         return
@@ -167,36 +157,3 @@ def _known(deployment: Deployment, text: str) -> Head:
     if head is None:
         fail(f"{key} is not known here: follow it with `pollbridge watch {key}`")
     return head
-
-
-def _head_json(head: Head) -> dict[str, Any]:
-    if head.snapshot:
-        told = snapshot_json(head.key, head.snapshot, head.labels)
-    else:
-        job = JobKey.parse(str(head.key))
-        told = {
-            "job": {
-                "key": str(job),
-                "kind": job.kind,
-                "scope": job.scope,
-                "id": job.id,
-                "name": None,
-                "labels": dict(head.labels),
-            },
-            **_NOTHING_YET,
-            "terminal": False,
-            "links": [],
-        }
-    return told | {
-        "version": head.version,
-        "changed_at": head.changed_at.replace(".000Z", "Z"),
-        "watched": head.watched,
-        "lost": head.lost,
-    }
-
-
-def _entry_json(entry: Entry) -> dict[str, Any]:
-    event = json.loads(entry.event)
-    told = {"version": entry.version, "event_id": entry.event_id, "detail_type": entry.detail_type}
-    names = ("reasons", "from", "to", "progress", "links", "error", "observed_at", "last_seen_at")
-    return told | {name: event[name] for name in names}

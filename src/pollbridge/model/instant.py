@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 MINUTE = timedelta(minutes=1)
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 EARLIEST, LATEST = datetime(1980, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 """Go writes its zero time as the year 1, others write 9999 for never: neither can be reckoned with."""
@@ -24,6 +27,15 @@ def read_iso(text: str) -> datetime:
     """The inverse of both. Raises ValueError; a moment without offset is UTC."""
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def moment_or_age(text: str, now: datetime) -> datetime:
+    """A moment, or how long before `now` it was (`90s`, `2h`, `7d`). Raises ValueError, in words for people."""
+    ago = re.fullmatch(r"(\d{1,9})([smhd])", text, re.ASCII)
+    try:
+        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])}) if ago else read_iso(text)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{text!r} is neither a time such as 2026-06-08T12:00:00Z nor an age such as 2h") from None
 
 
 def vendor_moment(text: str | None) -> datetime | None:
