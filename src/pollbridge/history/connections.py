@@ -9,9 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from pollbridge.history.table import HEAD, Item, LostRace, Table, number, setting, text
+from pollbridge.history.table import HEAD, Item, LostRace, Table, moment, number, setting, text
 from pollbridge.model.health import WELL, Health
-from pollbridge.model.instant import from_minute, read_iso, sortable
+from pollbridge.model.instant import from_minute, sortable
 from pollbridge.model.job import JobKey
 
 
@@ -102,13 +102,13 @@ def connection_pk(connection: str) -> str:
 
 
 def connection_of(item: Item) -> ConnectionHead:
-    waits, sent_at = text(item, "waits_until"), text(item, "sent_at")
+    sent_at = moment(item, "sent_at")
     return ConnectionHead(
         tick=number(item, "tick") if "tick" in item else None,
         completed=number(item, "completed_tick") if "completed_tick" in item else None,
         round=_round_of(item),
-        waits_until=read_iso(waits) if waits else None,
-        sent=Sent(number(item, "sent"), read_iso(sent_at)) if sent_at else None,
+        waits_until=moment(item, "waits_until"),
+        sent=Sent(number(item, "sent"), sent_at) if sent_at else None,
         died="lease_owner" in item,
         in_the_way=number(item, "in_the_way"),
         health=Health.read(text(item, "health")),

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from pollbridge.history.table import HEAD, Item, LostRace, Table, number, setting, text
+from pollbridge.history.table import HEAD, Item, LostRace, Table, moment, number, setting, text
 from pollbridge.model.event import Cause
-from pollbridge.model.instant import read_iso, sortable
+from pollbridge.model.instant import sortable
 
 
 def destination_pk(destination: str) -> str:
@@ -49,20 +49,15 @@ class DestinationHead:
 
 
 def destination_of(item: Item) -> DestinationHead:
-    since = _moment(item, "disabled_since")
+    since = moment(item, "disabled_since")
     return DestinationHead(
-        failing_since=_moment(item, "failing_since"),
-        failed_at=_moment(item, "failed_at"),
-        waits_until=_moment(item, "waits_until"),
+        failing_since=moment(item, "failing_since"),
+        failed_at=moment(item, "failed_at"),
+        waits_until=moment(item, "waits_until"),
         disabled=Disabled(since, Cause(item["disabled_reason"]["S"]), item["disabled_error"]["S"]) if since else None,
         incarnation=text(item, "incarnation") or uuid.uuid4().hex,
         version=number(item, "version"),
     )
-
-
-def _moment(item: Item, name: str) -> datetime | None:
-    told = text(item, name)
-    return read_iso(told) if told else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 
 from pollbridge.history.entries import expiry
 from pollbridge.history.heads import job_pk
-from pollbridge.history.table import Item, LostRace, Table, key, number, setting, text
-from pollbridge.model.instant import read_iso, sortable
+from pollbridge.history.table import Item, LostRace, Table, key, moment, number, setting, text
+from pollbridge.model.instant import sortable
 from pollbridge.model.job import JobKey
 
 KEEP = timedelta(days=60)
@@ -121,15 +121,10 @@ def delivery_of(item: Item) -> Delivery:
         status=Status(item["status"]["S"]),
         attempts=tuple(Attempt.model_validate(attempt) for attempt in json.loads(text(item, "attempts") or "[]")),
         earlier=number(item, "earlier"),
-        next_attempt_at=_moment(item, "next_attempt_at"),
-        claimed_until=_moment(item, "claimed_until"),
-        waiting_since=_moment(item, "waiting_since"),
+        next_attempt_at=moment(item, "next_attempt_at"),
+        claimed_until=moment(item, "claimed_until"),
+        waiting_since=moment(item, "waiting_since"),
     )
-
-
-def _moment(item: Item, name: str) -> datetime | None:
-    told = text(item, name)
-    return read_iso(told) if told else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,12 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
+
+from pollbridge.model.instant import read_iso
 
 Item = dict[str, dict[str, Any]]
 """An item, or a part of one, in DynamoDB's own notation: `{"PK": {"S": "…"}}`."""
@@ -132,6 +135,12 @@ def number(item: Mapping[str, Any], name: str) -> int:
     """A number attribute; 0 where there is none."""
     attribute = item.get(name)
     return int(attribute["N"]) if attribute else 0
+
+
+def moment(item: Mapping[str, Any], name: str) -> datetime | None:
+    """A string attribute that holds a moment, or None where there is none."""
+    told = text(item, name)
+    return read_iso(told) if told else None
 
 
 def setting(
