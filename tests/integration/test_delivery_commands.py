@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from moto import mock_aws
 
 from pollbridge.cli import delivering
-from pollbridge.cli.delivering import Clock
+from pollbridge.cli.clock import Clock
 from pollbridge.history.connections import connection_pk
 from pollbridge.history.destinations import Destinations, Disabled
 from pollbridge.history.entries import Entry

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import itertools
 import json
-import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 
 from pollbridge.aws import client
+from pollbridge.cli.clock import Clock
 from pollbridge.cli.deployment import Deployment, find
 from pollbridge.cli.output import columns, fail, local_time, plain, print_json
 from pollbridge.cli.read import Since
@@ -37,14 +36,6 @@ RECENT = timedelta(days=7)
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at the ledger."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """How `test-notify` waits; a test brings its own."""
-
-    now: Callable[[], float] = time.monotonic
-    pause: Callable[[float], None] = time.sleep
 
 
 @click.command()
