@@ -10,8 +10,10 @@ from pollbridge.aws import client
 from pollbridge.history.table import Table
 from tests.kit.table import create_table
 
-# Whether a change passes must not depend on luck: `pytest --hypothesis-profile=default` looks for new examples.
-settings.register_profile("steady", derandomize=True)
+# Whether a change passes must not depend on luck, nor on how fast the machine is.
+# `pytest --hypothesis-profile=searching` looks for new examples.
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.register_profile("searching", deadline=None)
 settings.load_profile("steady")
 
 
