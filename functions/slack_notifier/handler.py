@@ -12,9 +12,10 @@ from pollbridge import secrets
 from pollbridge.history.cards import Cards
 from pollbridge.history.connections import Connections
 from pollbridge.history.timeline import Timeline
+from pollbridge.notifying.retries import LEASE
 from pollbridge.notifying.slack.bursts import Bursts
 from pollbridge.notifying.slack.notifier import SlackNotifier
-from pollbridge.notifying.worker import LEASE, Means, Worker
+from pollbridge.notifying.worker import Means, Worker
 from pollbridge.routing import pattern
 
 

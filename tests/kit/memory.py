@@ -150,7 +150,8 @@ def _updated(item: Item | None, update: Mapping[str, Any]) -> Item:
 
 @cache
 def _clauses(condition: str) -> list[list[str]]:
-    return [_terms(clause) for clause in condition.split(" AND ")]
+    spelt_out = re.sub(r"(\S+) BETWEEN (:\w+) AND (:\w+)", r"\1 >= \2 AND \1 <= \3", condition)
+    return [_terms(clause) for clause in spelt_out.split(" AND ")]
 
 
 def _holds(write: Mapping[str, Any], item: Item | None) -> bool:
@@ -174,7 +175,8 @@ def _term(term: str, write: Mapping[str, Any], item: Item) -> bool:
     if names.get(name, name) not in item:
         return False
     left, right = _plain(item[names.get(name, name)]), _plain(values[value])
-    return bool({"=": operator.eq, "<": operator.lt, "<=": operator.le, ">=": operator.ge}[sign](left, right))
+    signs = {"=": operator.eq, "<": operator.lt, "<=": operator.le, ">=": operator.ge, ">": operator.gt}
+    return bool(signs[sign](left, right))
 
 
 def _plain(attribute: Mapping[str, Any]) -> Any:

@@ -7,7 +7,7 @@ import json
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -19,20 +19,15 @@ from pollbridge.cli.output import columns, fail, local_time, plain, print_json
 from pollbridge.cli.read import Since
 from pollbridge.config import Destination
 from pollbridge.history.destinations import Destinations
-from pollbridge.history.ledger import KEEP, Claimed, Delivery, Ledger, Status, deliveries_in, deliveries_of
-from pollbridge.history.timeline import Timeline, Told
-from pollbridge.model.instant import iso, read_iso, sortable
-from pollbridge.notifying.resending import CHUNK, Resending
+from pollbridge.history.ledger import KEEP, Claimed, Delivery, Ledger, Status
+from pollbridge.history.timeline import Told
+from pollbridge.model.instant import iso, sortable
+from pollbridge.notifying.outcomes import AHEAD, NOT_ARRIVED, RECENT, Outcome, Outcomes
+from pollbridge.notifying.resending import Resending
+from pollbridge.notifying.retries import LEASE
 from pollbridge.notifying.standing import missed_since
-from pollbridge.notifying.worker import LEASE
 from pollbridge.views import delivery_json
 from pollbridge.watches import WatchRefused
-
-NOT_ARRIVED = frozenset({Status.FAILED, Status.DISABLED, Status.MAYBE_SENT})
-
-AHEAD = timedelta(minutes=1)
-
-RECENT = timedelta(days=7)
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at the ledger."""
@@ -61,8 +56,8 @@ def deliveries(  # noqa: PLR0917 - click passes them by name
     """
     deployment = find()
     names = [_destination(deployment, destination)] if destination else list(deployment.configuration.destinations)
-    every = _of_job(deployment, job, since) if job else _recent(deployment, names, since or _now(deployment) - RECENT)
-    wanted = (d for d in every if d.destination in names and (not failed or d.status in NOT_ARRIVED))
+    every = (one for outcome in _outcomes(deployment, names, job, since) for one in outcome.deliveries)
+    wanted = (one for one in every if not failed or one.status in NOT_ARRIVED)
     found = list(itertools.islice(wanted, limit + 1))
     shown = found[:limit]
     if as_json:
@@ -77,25 +72,19 @@ def deliveries(  # noqa: PLR0917 - click passes them by name
     _count_queued(deployment, names)
 
 
-def _of_job(deployment: Deployment, text: str, since: datetime | None) -> Iterator[Delivery]:
+def _outcomes(
+    deployment: Deployment, names: Sequence[str], job: str | None, since: datetime | None
+) -> Iterator[Outcome]:
+    outcomes = Outcomes(deployment.table, deployment.entries, names)
+    if job is None:
+        return outcomes.recent(since or _now(deployment) - RECENT, _now(deployment))
     try:
-        key = deployment.watches.key(text)
+        key = deployment.watches.key(job)
     except WatchRefused as error:
         fail(str(error))
     if deployment.heads.get(key) is None:
         fail(f"{key} is not known here: follow it with `pollbridge watch {key}`")
-    found = sorted(deliveries_in(deployment.table, f"JOB#{key}"), key=lambda each: (-each.version, each.destination))
-    if since is None:
-        return iter(found)
-    seen = {entry.event_id for entry in deployment.entries.of(key) if read_iso(entry.observed_at) >= since}
-    return (delivery for delivery in found if delivery.event_id in seen)
-
-
-def _recent(deployment: Deployment, names: Sequence[str], since: datetime) -> Iterator[Delivery]:
-    told = Timeline(deployment.table).newest_first(since, _now(deployment))
-    while chunk := list(itertools.islice(told, CHUNK)):
-        found = deliveries_of(deployment.table, [(one.pk, one.event_id) for one in chunk], names)
-        yield from (found[one.event_id, name] for one in chunk for name in names if (one.event_id, name) in found)
+    return outcomes.of_job(key, since)
 
 
 def _row(delivery: Delivery) -> tuple[str, ...]:

@@ -25,6 +25,9 @@ RAW_LIMIT = 64 * 1024
 
 UNPUBLISHED = {"S": "1"}
 
+NEWEST = 10**10 - 1
+"""The highest version that its ten digits hold."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
@@ -247,9 +250,25 @@ class Entries:
             item["cut"] = {"BOOL": True}
         self.table.put(item)
 
-    def of(self, job: JobKey) -> Iterator[Entry]:
-        """Every entry of a job, oldest first."""
-        return self._of(job_pk(job))
+    def of(self, job: JobKey, after: int = 0) -> Iterator[Entry]:
+        """Every entry of a job after that version, oldest first."""
+        if not after:
+            return self._of(job_pk(job))
+        return self._between(job_pk(job), version_sk(after + 1), version_sk(NEWEST))
+
+    def newest_first(self, job: JobKey, until: int | None = None) -> Iterator[Entry]:
+        """Every entry of a job up to that version, newest first."""
+        until = NEWEST if until is None else until
+        return self._between(job_pk(job), version_sk(0), version_sk(until), ScanIndexForward=False)
+
+    def get(self, job: JobKey, version: int) -> Entry | None:
+        item = self.table.get(job_pk(job), version_sk(version))
+        return entry_of(item) if item else None
+
+    def _between(self, pk: str, first: str, last: str, **options: Any) -> Iterator[Entry]:
+        values = {":pk": {"S": pk}, ":first": {"S": first}, ":last": {"S": last}}
+        for item in self.table.query("PK = :pk AND SK BETWEEN :first AND :last", values, **options):
+            yield entry_of(item)
 
     def of_connection(self, connection: str) -> Iterator[Entry]:
         """Every entry of a connection, oldest first: its outages and recoveries."""

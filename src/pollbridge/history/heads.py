@@ -32,6 +32,13 @@ LABELS_LIMIT = 20
 """Labels travel in every event of the job."""
 
 
+ATTRIBUTES = (
+    *("PK", "incarnation", "version", "snapshot", "labels", "registered_at", "changed_at", "observed_at"),
+    *("due_row", "due_slot", "poll_error", "lost", "silent"),
+)
+"""All that makes a head."""
+
+
 class TooManyLabels(ValueError):
     """The job has labels already, and these would be too many."""
 
@@ -306,6 +313,21 @@ class Heads:
             for item in self.table.query("due_slot = :slot", {":slot": {"S": str(slot)}}, index="due"):
                 yield DueJob(job_key(item["PK"]["S"]), slot, DueRow.read(item["due_row"]["S"]))
 
+    def followed(self, slots: Iterable[Slot], after: JobKey | None = None) -> Iterator[tuple[Slot, JobKey]]:
+        """The jobs in those slots, slot by slot and there by key; in the first slot only those after that key."""
+        for slot in slots:
+            condition, values = "due_slot = :slot", {":slot": {"S": str(slot)}}
+            if after:
+                condition, values = condition + " AND PK > :after", values | {":after": {"S": job_pk(after)}}
+                after = None
+            for item in self.table.query(condition, values, index="due"):
+                yield slot, job_key(item["PK"]["S"])
+
+    def many(self, keys: Sequence[JobKey]) -> dict[JobKey, Head]:
+        """Those of the jobs that have a head; eventually consistent."""
+        items = self.table.batch([key(job_pk(job), HEAD) for job in keys], ATTRIBUTES)
+        return {head.key: head for head in map(head_of, items)}
+
     def known(self, keys: Sequence[JobKey]) -> dict[JobKey, DueJob | None]:
         """Those of the jobs that have a head, with their rows; None for one that is not followed."""
         found: dict[JobKey, DueJob | None] = {}
@@ -337,18 +359,25 @@ class Heads:
             )
         )
 
-    def newest(self, connections: Sequence[str], states: Sequence[str], since: datetime | None) -> Iterator[Head]:
-        """Heads by their last change, newest first."""
+    def newest(
+        self, connections: Sequence[str], states: Sequence[str], since: datetime | None, until: str | None = None
+    ) -> Iterator[Head]:
+        """Heads by their last change, newest first; `until` is the `changed_at` of another, as it is kept."""
         return heapq.merge(
-            *(self._in_state(connection, state, since) for connection in connections for state in states),
+            *(self._in_state(connection, state, since, until) for connection in connections for state in states),
             key=lambda head: head.changed_at,
             reverse=True,
         )
 
-    def _in_state(self, connection: str, state: str, since: datetime | None) -> Iterator[Head]:
+    def _in_state(self, connection: str, state: str, since: datetime | None, until: str | None) -> Iterator[Head]:
         condition, values = "connection_state = :state", {":state": by_state(connection, state)}
-        if since:
-            condition, values = condition + " AND changed_at >= :since", values | {":since": {"S": sortable(since)}}
+        # A sort key may be named in one condition only.
+        if since and until:
+            condition += " AND changed_at BETWEEN :since AND :until"
+        elif since or until:
+            condition += " AND changed_at >= :since" if since else " AND changed_at <= :until"
+        values |= {":since": {"S": sortable(since)}} if since else {}
+        values |= {":until": {"S": until}} if until else {}
         for item in self.table.query(condition, values, index="by_state", ScanIndexForward=False):
             yield head_of(item)
 

@@ -58,6 +58,13 @@ class Slot:
         return minute - (minute - self.phase) % self.rung
 
 
+def ladder(connection: str) -> Iterator[Slot]:
+    """Every slot of a connection, the fastest rung first."""
+    for rung in RUNGS:
+        for phase in range(rung):
+            yield Slot(connection, rung, phase)
+
+
 def slots_due(connection: str, after: int | None, until: int) -> Iterator[Slot]:
     """The slots due in the minutes after `after` up to `until`; all of them when nothing was read before."""
     for rung in RUNGS:

@@ -19,11 +19,9 @@ from pollbridge.history.table import Table
 from pollbridge.history.timeline import Timeline, Told
 from pollbridge.matching import mismatch
 from pollbridge.notifying.notice import Notice
-from pollbridge.notifying.worker import LEASE
+from pollbridge.notifying.outcomes import CHUNK
+from pollbridge.notifying.retries import LEASE
 from pollbridge.routing import SOURCE, pattern
-
-CHUNK = 50
-"""Events whose deliveries are looked up at once."""
 
 THREADS = 8
 

@@ -29,6 +29,9 @@ LONGEST = timedelta(hours=11)
 ELSEWHERE = timedelta(seconds=30)
 """How long a message waits whose delivery another invocation holds."""
 
+LEASE = timedelta(seconds=75)
+"""Longer than a notifier's timeout (60 s): a claim outlives whoever holds it by little."""
+
 OLDEST = timedelta(hours=36)
 """What is only ever put off without an attempt is given up at this age."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from pollbridge import secrets
@@ -18,12 +17,9 @@ from pollbridge.history.table import Table
 from pollbridge.notifying.deliveries import Deliveries, Queue
 from pollbridge.notifying.http import Poster
 from pollbridge.notifying.notice import Notifier
-from pollbridge.notifying.retries import RetryClock
+from pollbridge.notifying.retries import LEASE, RetryClock
 from pollbridge.notifying.standing import Standing
 from pollbridge.observability import count, logger
-
-LEASE = timedelta(seconds=75)
-"""Longer than a notifier's timeout (60 s): a claim outlives whoever holds it by little."""
 
 
 @dataclass(frozen=True, slots=True)
