@@ -15,10 +15,7 @@ from pollbridge.model.cadence import Slot
 from pollbridge.model.change import Fingerprint
 from pollbridge.model.instant import epoch_minute, from_minute, iso, sortable
 from pollbridge.model.job import JobKey, Snapshot, State
-
-UNSEEN = "unseen"
-"""Where `by_state` keeps jobs that were registered and not answered for yet."""
-
+from pollbridge.model.state import UNSEEN
 
 FOLLOW_TRIES = 5
 """A poll, or somebody else's watch, may write between our look at a head and our own write."""

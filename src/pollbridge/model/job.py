@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated, Any, Self
 from urllib.parse import quote, unquote
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+# By itself so that commands can name the states without loading pydantic; whoever knows jobs finds it here.
+from pollbridge.model.state import State as State  # noqa: PLC0414
 
 KEY_LIMIT = 960
 """Bytes of a printed job key. Behind a moment it is a sort key of the timeline, and DynamoDB's hold 1,024."""
@@ -31,30 +33,6 @@ INT64 = 2**63
 
 class InvalidJobKey(ValueError):
     """The text is no job key; the message names what to mend."""
-
-
-class State(StrEnum):
-    """Our word for where a job stands. `unknown` is a vendor status not seen before, never an outcome."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    RETRYING = "retrying"
-    SUCCEEDED = "succeeded"
-    PARTIALLY_FAILED = "partially_failed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    HALTED = "halted"
-    ARCHIVED = "archived"
-    UNKNOWN = "unknown"
-
-    @property
-    def terminal(self) -> bool:
-        return self in _TERMINAL
-
-
-_TERMINAL = frozenset(
-    {State.SUCCEEDED, State.PARTIALLY_FAILED, State.FAILED, State.CANCELLED, State.HALTED, State.ARCHIVED}
-)
 
 
 @dataclass(frozen=True, slots=True, order=True)
