@@ -1,0 +1,1 @@
+"""Why somebody heard of a job, or didn't: poll → change → rule → destination → attempts."""

@@ -1,0 +1,178 @@
+"""How a job is looked at: when last, when next, and what keeps its vendor's answers away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pollbridge.config import Connection
+from pollbridge.history.connections import ConnectionHead
+from pollbridge.history.heads import Head
+from pollbridge.model.event import Trouble
+from pollbridge.model.health import Ailment
+from pollbridge.model.instant import from_minute, read_iso
+
+STOPPED = timedelta(minutes=5)
+"""Without a tick: the alarm of a poller that was not invoked rings after as long."""
+
+BEHIND = timedelta(minutes=15)
+"""Since the last completed tick: the alarm of polls that fall behind rings at as much."""
+
+When = Callable[[datetime], str]
+"""How a moment is written: in UTC for programs, in the local zone for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that is worth saying. `do` is what to do about it, None where nothing is to be done."""
+
+    about: str
+    """One word that stays the same, for programs."""
+    says: str
+    do: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """How a job is looked at."""
+
+    every: int | None
+    """Minutes between two looks; None: it is not watched."""
+    last_at: datetime | None
+    """The latest look that is sure, answered by the vendor."""
+    next_at: datetime | None
+    """The next tick that it is due in. It is past where ticks are late."""
+    failures: int
+    """Polls in a row that failed."""
+    error: str | None
+    """Of the last poll, if it failed."""
+    covered: bool
+    """The vendor's list shows it, and is read instead of asking for it alone."""
+    tick_at: datetime | None
+    """The last completed tick of its connection."""
+    scheduled: bool
+    """Whether the deployment has schedules at all; else ticks are made by hand."""
+
+
+def looks(head: Head, connection: ConnectionHead, *, scheduled: bool) -> Looks:
+    row, slot, completed = head.row, head.slot, connection.completed
+    seen = row.seen if row else None
+    due = None
+    if row and slot:
+        seen = row.last_seen(slot, completed)
+        due = from_minute(slot.last_due((row.entered if completed is None else completed) + slot.rung))
+    return Looks(
+        every=slot.rung if slot else None,
+        last_at=seen,
+        next_at=due,
+        failures=row.failures if row else 0,
+        error=head.poll_error,
+        covered=bool(row and row.covered and slot),
+        tick_at=None if completed is None else from_minute(completed),
+        scheduled=scheduled,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """What is known of the watch on a job, and of its connection."""
+
+    head: Head
+    unwatched_at: datetime | None
+    name: str
+    """Of the connection."""
+    settings: Connection
+    connection: ConnectionHead
+    looks: Looks
+    now: datetime
+    when: When
+
+    def remarks(self) -> Iterator[Remark]:
+        """What keeps news of the job away, or may: what comes first matters most."""
+        if not self.head.watched:
+            yield self._unwatched()
+            return
+        ailment = self.connection.health.of(self.head.key.scope)
+        waits = self.connection.waits_until
+        waiting = waits if waits and waits > self.now else None
+        if late := self._late(kept=bool(ailment or waiting)):
+            yield late
+        if ailment:
+            yield self._ailing(ailment)
+        if waiting:
+            says = f"the vendor asked to be left alone (HTTP 429) until {self.when(waiting)}"
+            yield Remark("waits", says, "nothing: it is looked at after that; if it happens often, lower limits")
+        if self.looks.error and not ailment:
+            yield self._failing(self.looks.error)
+        if self.head.lost:
+            says = "the vendor does not know it any more: three times it answered 404"
+            yield Remark("lost", says, "ask the vendor; if it answers again within cadence.settle, that is told")
+        if not (self.head.version or self.looks.error or ailment):
+            yield Remark("unseen", "the vendor has not been asked for it yet: the first poll comes with the next tick")
+
+    def _unwatched(self) -> Remark:
+        again = f"pollbridge watch {self.head.key}"
+        if self.unwatched_at:
+            return Remark("unwatched", f"somebody unwatched it at {self.when(self.unwatched_at)}", again)
+        cadence, state = self.settings.cadence, self.head.state
+        if self.head.lost:
+            says = f"it was lost, and looked at for {span(cadence.settle)} more (cadence.settle)"
+            return Remark("settled", says, f"if it is back: {again}")
+        if state and state.terminal:
+            says = f"it ended, and was looked at for {span(cadence.settle)} (cadence.settle), no longer"
+            return Remark("settled", says, f"if it goes on: {again}")
+        says = f"nothing new came for {span(cadence.expire)} (cadence.expire), so it is no longer looked at"
+        return Remark("expired", says, f"if it lives: {again}")
+
+    def _late(self, *, kept: bool) -> Remark | None:
+        begun, done = self.connection.tick, self.looks.tick_at
+        if begun is None:
+            do = "pollbridge doctor" if self.looks.scheduled else "pollbridge local tick"
+            return Remark("stopped", f"no tick of {self.name} has ever begun, so nobody has looked", do)
+        if not self.looks.scheduled:
+            return None
+        if self.now - from_minute(begun) > STOPPED:
+            says = f"no tick of {self.name} has begun since {self.when(from_minute(begun))}: its poller does not run"
+            return Remark("stopped", says, "pollbridge doctor; its schedule, then the poller's log")
+        if done and not kept and self.now - done > BEHIND:
+            says = f"no tick of {self.name} is completed since {self.when(done)}: its sweeps don't get through"
+            return Remark("behind", says, "raise its limits, or make its cadence slower; see docs/operating.md")
+        return None
+
+    def _ailing(self, ailment: Ailment) -> Remark:
+        whole = ailment == self.connection.health.connection
+        who = self.name if whole else f"scope {self.head.key.scope} of {self.name}"
+        secret = self.settings.scope_secrets.get(self.head.key.scope, self.settings.secret)
+        renewed = f"pollbridge secret set {secret}"
+        does = {
+            Trouble.UNREACHABLE: "brings no answers",
+            Trouble.UNAUTHORIZED: "refuses the key",
+            Trouble.FORBIDDEN: "forbids it to this key",
+            Trouble.NO_CREDENTIALS: "cannot be asked without its secret",
+        }
+        do = {
+            Trouble.UNREACHABLE: "nothing, if the vendor is down: it is asked every minute; else see to base_url",
+            Trouble.UNAUTHORIZED: renewed,
+            Trouble.FORBIDDEN: f"have the permission granted, or: {renewed}",
+            Trouble.NO_CREDENTIALS: renewed,
+        }
+        says = f"{who} {does[ailment.reason]} since {self.when(read_iso(ailment.since))}: {ailment.error}"
+        return Remark(ailment.reason.value, says, do[ailment.reason])
+
+    def _failing(self, error: str) -> Remark:
+        times = f"{self.looks.failures} times in a row" if self.looks.failures > 1 else "once"
+        next_ = f"; it is polled again at {self.when(self.looks.next_at)}" if self.looks.next_at else ""
+        do = "nothing, unless it stays so: others of this connection are answered"
+        if error.startswith("HTTP 404"):
+            do = "is the id right? Three 404s of a job that was known are told as lost"
+        return Remark("poll_failed", f"its last poll failed, {times}: {error}{next_}", do)
+
+
+def span(length: timedelta) -> str:
+    """A length of time in words, in the largest unit that leaves no rest."""
+    seconds = int(length.total_seconds())
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds // size} {unit}{'' if seconds // size == 1 else 's'}"
+    return f"{seconds} second{'' if seconds == 1 else 's'}"
