@@ -16,6 +16,7 @@ from pollbridge.aws import client
 from pollbridge.cli.clock import Clock
 from pollbridge.cli.deployment import Deployment, find
 from pollbridge.cli.output import columns, fail, local_time, plain, print_json
+from pollbridge.cli.queues import waiting
 from pollbridge.cli.read import Since
 from pollbridge.config import Destination
 from pollbridge.history.destinations import Destinations
@@ -105,10 +106,8 @@ def _count_queued(deployment: Deployment, names: Sequence[str]) -> None:
     sqs = client("sqs")
     for name in names:
         url = deployment.parts["destinations"][name]["queue"]
-        asked = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
-        waiting = int(asked["Attributes"]["ApproximateNumberOfMessages"])
-        if waiting:
-            click.echo(f"{name}: about {waiting} more in its queue, not taken up yet and so not listed", err=True)
+        if untouched := waiting(sqs, url).visible:
+            click.echo(f"{name}: about {untouched} more in its queue, not taken up yet and so not listed", err=True)
 
 
 @click.command()
