@@ -15,7 +15,6 @@ from pydantic import BaseModel, ValidationError
 from pollbridge.cli.deployment import find
 from pollbridge.cli.output import fail, harmless, plain, print_json
 from pollbridge.config import Destination
-from pollbridge.matching import Match, judge, told
 from pollbridge.model.change import Reason
 from pollbridge.model.event import (
     DISABLED,
@@ -30,7 +29,8 @@ from pollbridge.model.event import (
 )
 from pollbridge.model.job import clip
 from pollbridge.notifying.notice import DeliveryError, Notice
-from pollbridge.routing import JOB_TYPES, SOURCE, pattern
+from pollbridge.routing import JOB_TYPES, SOURCE
+from pollbridge.story.hearing import hearing
 
 WHY_LIMIT = 500
 """Bytes of a reason: a value of a file can be as long as it likes."""
@@ -57,9 +57,9 @@ def route(file: str, as_json: bool) -> None:
     """
     event = _read(file).envelope
     answers: list[dict[str, Any]] = [
-        {"destination": name, "matches": matches, "why": clip(plain(why), WHY_LIMIT)}
+        {"destination": name, "matches": today.heard, "why": clip(plain(today.why), WHY_LIMIT)}
         for name, destination in find().configuration.destinations.items()
-        for matches, why in [_heard(name, destination, event)]
+        for today in [hearing(name, destination, event)]
     ]
     if as_json:
         print_json(answers)
@@ -94,15 +94,6 @@ def render(file: str, name: str, as_json: bool) -> None:
         click.echo(harmless(body) if _on_terminal() else body, nl=_on_terminal())
     else:
         click.echo(harmless(json.dumps(json.loads(body), ensure_ascii=False, indent=2)))
-
-
-def _heard(name: str, destination: Destination, event: Mapping[str, Any]) -> tuple[bool, str]:
-    if not destination.enabled:
-        return False, "enabled = false: its rule is off"
-    verdict = judge(pattern(destination.match, name), event)
-    if isinstance(verdict, Match):
-        return True, told(verdict) or "everything"
-    return False, str(verdict)
 
 
 def _body(destination: Destination, notice: Notice) -> str:
