@@ -15,6 +15,7 @@ COMMANDS = {
     "jobs": ("pollbridge.cli.read:jobs", "List the jobs that are known."),
     "show": ("pollbridge.cli.read:show", "Show how a job stands."),
     "history": ("pollbridge.cli.read:history", "Show every change a job was seen in."),
+    "explain": ("pollbridge.cli.explain:explain", "Say why somebody heard of a job, or didn't."),
     "tail": ("pollbridge.cli.following:tail", "Show the last events, and go on with new ones."),
     "wait": ("pollbridge.cli.waiting:wait", "Wait until a job has ended."),
     "route": ("pollbridge.cli.preview:route", "Say which destinations hear of an event, and why."),
