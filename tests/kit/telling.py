@@ -40,10 +40,9 @@ class Dated(Memory):
         """Ids of events that are written, and not in the indexes yet."""
 
     def query(self, *, KeyConditionExpression: str, **options: Any) -> dict[str, Any]:  # noqa: N803 - boto3's
-        if "BETWEEN" not in KeyConditionExpression:
+        if options.get("IndexName") != "timeline":
             return super().query(KeyConditionExpression=KeyConditionExpression, **options)
         assert KeyConditionExpression == "#day = :day AND moment BETWEEN :since AND :until"
-        assert options["IndexName"] == "timeline"
         day, since, until = (options["ExpressionAttributeValues"][name]["S"] for name in (":day", ":since", ":until"))
         with self.lock:
             items = [
