@@ -76,8 +76,8 @@ def deliveries(  # noqa: PLR0917 - click passes them by name
 def _outcomes(
     deployment: Deployment, names: Sequence[str], job: str | None, since: datetime | None
 ) -> Iterator[Outcome]:
-    outcomes = Outcomes(deployment.table, deployment.entries, names)
     if job is None:
+        outcomes = Outcomes(deployment.table, deployment.entries, names)
         return outcomes.recent(since or _now(deployment) - RECENT, _now(deployment))
     try:
         key = deployment.watches.key(job)
@@ -85,7 +85,7 @@ def _outcomes(
         fail(str(error))
     if deployment.heads.get(key) is None:
         fail(f"{key} is not known here: follow it with `pollbridge watch {key}`")
-    return outcomes.of_job(key, since)
+    return Outcomes(deployment.table, deployment.entries, sorted(names)).of_job(key, since)
 
 
 def _row(delivery: Delivery) -> tuple[str, ...]:
