@@ -13,8 +13,9 @@ from typing import Any
 from pollbridge.aws import client
 from pollbridge.config import bundled
 from pollbridge.history.table import Table
-from pollbridge.observability import count, logger
+from pollbridge.observability import logger, measure
 from pollbridge.polling.poller import Poller
+from pollbridge.polling.report import LINES
 
 
 @cache
@@ -25,8 +26,8 @@ def poller() -> Poller:
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, object]:
     report = asyncio.run(poller().sweep(event, lambda: context.get_remaining_time_in_millis() / 1000))
-    logger().info("swept", extra=report.json_object())
-    told = {"MinutesBehind": report.behind, "JobsLeft": report.left, "Troubles": report.troubles}
-    counts = {name.title(): n for name, n in report.counts.items()}
-    count({"Sweeps": 1, **told, **counts}, connection=report.connection)
+    for change in report.recorded[:LINES]:
+        logger().info("recorded", extra=change)
+    logger().info("swept", extra=report.json_object() | {"recorded": len(report.recorded)})
+    measure(report.measures(), connection=report.connection)
     return report.json_object()

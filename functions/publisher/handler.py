@@ -12,7 +12,8 @@ from typing import Any
 from pollbridge.aws import client
 from pollbridge.history.publication import Publication
 from pollbridge.history.table import Table
-from pollbridge.observability import count, logger
+from pollbridge.metrics import PUBLISHED
+from pollbridge.observability import line, logger, measure
 from pollbridge.publishing.bus import Bus
 from pollbridge.publishing.publisher import Publisher
 
@@ -25,6 +26,11 @@ def publisher() -> Publisher:
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     result = publisher().publish(event["Records"])
-    logger().info("published", extra={"published": result.count, "failed": len(result.failed)})
-    count({"Published": result.count, "PublishFailed": len(result.failed)})
+    for entry in result.entries:
+        logger().info("published", extra=line(entry))
+    for entry in result.refused:
+        logger().error("not published", extra=line(entry))
+    for number in result.unreadable:
+        logger().error("not published", extra={"sequence_number": number})
+    measure({PUBLISHED: result.count})
     return {"batchItemFailures": [{"itemIdentifier": number} for number in result.failed]}

@@ -1,7 +1,4 @@
-"""The queue of `Job Watch Requested` events → jobs that are followed.
-
-Reports each message that cannot be followed; after a few tries it is in the dead-letter queue, which alarms.
-"""
+"""The queue of `Job Watch Requested` events → jobs that are followed; what cannot be is reported, and told."""
 
 from __future__ import annotations
 
@@ -16,7 +13,8 @@ from pollbridge.config import bundled
 from pollbridge.history.connections import Connections
 from pollbridge.history.heads import Heads
 from pollbridge.history.table import Table
-from pollbridge.observability import count, logger
+from pollbridge.model.job import KEY_LIMIT, clip
+from pollbridge.observability import logger
 from pollbridge.watches import Watches, WatchRefused
 
 
@@ -29,12 +27,14 @@ def watches() -> Watches:
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     refused = []
     for record in event["Records"]:
+        job = None
         try:
-            key = watches().request(json.loads(record["body"])["detail"], datetime.now(UTC))
+            detail = json.loads(record["body"])["detail"]
+            job = clip(str(detail["key"]), KEY_LIMIT)
+            job = str(watches().request(detail, datetime.now(UTC)))
         except (WatchRefused, ValueError, KeyError, TypeError) as error:
-            logger().error("not watched", extra={"reason": str(error), "message_id": record["messageId"]})
-            refused.append(record["messageId"])
+            logger().error("not watched", extra={"job": job, "reason": str(error), "message_id": record["messageId"]})
+            refused.append({"itemIdentifier": record["messageId"]})
         else:
-            logger().info("watched", extra={"job": str(key)})
-    count({"Watched": len(event["Records"]) - len(refused), "WatchRefused": len(refused)})
-    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in refused]}
+            logger().info("watched", extra={"job": job})
+    return {"batchItemFailures": refused}

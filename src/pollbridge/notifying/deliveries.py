@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -16,6 +15,7 @@ from pollbridge.history.ledger import Attempt, Claimed, Delivery, Ledger, NotDue
 from pollbridge.history.table import LostRace
 from pollbridge.model.instant import iso
 from pollbridge.model.job import clip
+from pollbridge.notifying.fate import Fate, Parcel, Result
 from pollbridge.notifying.notice import DeliveryError, Notice, Notifier, NotYet, Treatment
 from pollbridge.notifying.retries import ELSEWHERE, LONGEST, OLDEST, STEPS, RetryClock
 from pollbridge.notifying.standing import Standing
@@ -29,6 +29,8 @@ RESPONSE_KEPT = 2048
 SOON = timedelta(seconds=1)
 
 THREADS = 8
+
+FORGOTTEN = "put off for too long"
 
 OFTEN, SELDOM = 500, timedelta(minutes=5)
 """A message that came so often waits at least so long: SQS itself gives up what it handed out 1,000 times, and what is
@@ -58,24 +60,6 @@ class Queue:
         )
 
 
-@dataclass(slots=True)
-class Result:
-    """What became of a batch: the messages that come back, and how many went which way."""
-
-    back: list[str] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    errors: Counter[str] = field(default_factory=Counter)
-    """What broke on our side, by its type."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """An event that goes out now, and its delivery, which is claimed."""
-
-    notice: Notice
-    delivery: Delivery
-
-
 @dataclass(frozen=True, slots=True)
 class Deliveries:
     """Delivers a queue's messages at least once; the ledger makes a redelivered message a no-op."""
@@ -91,36 +75,33 @@ class Deliveries:
         """One bad message never harms the others."""
         result = Result()
         for message in messages:
+            notice = _read(message)
             try:
-                way = self._one(message) if time_left() > NO_TIME else self._put_off(message, SOON)
+                fate = self._one(message, notice) if time_left() > NO_TIME else self._put_off(message, SOON, "no time")
             except LostRace:
-                way = "already_done"
+                fate = Fate("already_done")
             except Exception as error:  # noqa: BLE001 - one message never harms the others
                 # The table's or the queue's trouble: the message comes back by itself when it is visible again.
-                way = "broke"
+                fate = Fate("broke", reason=type(error).__name__)
                 result.errors[type(error).__name__] += 1
-            result.counts[way] += 1
-            if way in {"retried", "put_off", "broke"}:
-                result.back.append(message["messageId"])
+            result.add(message, notice if isinstance(notice, Notice) else None, fate)
         return result
 
-    def _one(self, message: Mapping[str, Any]) -> str:
-        try:
-            notice = Notice.read(message["body"])
-        except ValueError as error:
-            self.queue.bury(message, str(error))
-            return "unreadable"
+    def _one(self, message: Mapping[str, Any], notice: Notice | ValueError) -> Fate:
+        if isinstance(notice, ValueError):
+            self.queue.bury(message, str(notice))
+            return Fate("unreadable", reason=str(notice))
         return self._told(message, notice)
 
-    def _told(self, message: Mapping[str, Any], notice: Notice) -> str:
+    def _told(self, message: Mapping[str, Any], notice: Notice) -> Fate:
         head, now = self.standing.head(), self.now()
         known = self.ledger.of(notice.pk, notice.event_id)
         if known and known.status.finished:
-            return "already_done"
+            return Fate("already_done")
         try:
             if head.disabled:
                 self.ledger.close(notice.pk, notice.event_id, notice.version, Status.DISABLED, now)
-                return "disabled"
+                return Fate("disabled", reason=head.disabled.reason)
             if head.waits_until and head.waits_until > now:
                 raise NotYet(head.waits_until - now)
             if known:
@@ -130,10 +111,10 @@ class Deliveries:
         except NotYet as soon:
             return self._later(message, notice, soon.pause, known)
         except Claimed:
-            return self._put_off(message, ELSEWHERE)
+            return self._put_off(message, ELSEWHERE, "claimed elsewhere")
         except NotDue as early:
-            return self._put_off(message, early.until - now)
-        return self._attempt(message, parcels, head) if parcels else "already_done"
+            return self._put_off(message, early.until - now, "not due yet")
+        return self._attempt(message, parcels, head) if parcels else Fate("already_done")
 
     def _claimed(self, notice: Notice, together: Sequence[Notice], now: datetime) -> list[Parcel]:
         """Those of the notices that are not delivered yet, claimed, this one first; nothing if it is delivered.
@@ -164,7 +145,7 @@ class Deliveries:
             return []
         raise own
 
-    def _attempt(self, message: Mapping[str, Any], parcels: list[Parcel], head: DestinationHead) -> str:
+    def _attempt(self, message: Mapping[str, Any], parcels: list[Parcel], head: DestinationHead) -> Fate:
         at, started = self.now(), time.monotonic()
         try:
             receipt = self.notifier.deliver([parcel.notice for parcel in parcels])
@@ -180,7 +161,7 @@ class Deliveries:
         attempt = _attempt(at, started, "delivered", receipt.code)
         self._write_down(parcels, Status.DELIVERED, attempt)
         self.standing.succeeded()
-        return "delivered"
+        return Fate("delivered", attempt, parcels)
 
     def _failed(
         self,
@@ -189,35 +170,36 @@ class Deliveries:
         attempt: Attempt,
         error: DeliveryError,
         head: DestinationHead,
-    ) -> str:
+    ) -> Fate:
         if error.treatment is Treatment.GIVE_UP and len(parcels) > 1:
             # What is wrong may be with another of them, or with the list.
             self._release(parcels[1:])
             return self._attempt(message, parcels[:1], head)
         if error.maybe_sent and not self.notifier.receiver_deduplicates:
             self._write_down(parcels, Status.MAYBE_SENT, attempt)
-            way = "maybe_sent"
+            fate = Fate("maybe_sent", attempt, parcels)
         elif error.treatment is Treatment.LATER:
-            way = self._told_to_wait(message, parcels, attempt, error)
+            fate = self._told_to_wait(message, parcels, attempt, error)
         else:
-            way = self._refused(message, parcels, attempt, error)
+            fate = self._refused(message, parcels, attempt, error)
         self.standing.failed(head, self.now(), error)
-        return way
+        return fate
 
     def _refused(
         self, message: Mapping[str, Any], parcels: list[Parcel], attempt: Attempt, error: DeliveryError
-    ) -> str:
+    ) -> Fate:
         tries = parcels[0].delivery.tries + 1
         pause = self.clock.wait(tries, error.retry_after) if error.treatment is Treatment.RETRY else None
         if pause is None:
             return self._give_up(message, parcels, attempt)
         self._write_down(parcels, Status.PENDING, attempt, self.now() + pause)
-        self._put_off(message, pause)
-        return "retried"
+        return replace(
+            self._put_off(message, pause, attempt.outcome), outcome="retried", attempt=attempt, parcels=parcels
+        )
 
     def _told_to_wait(
         self, message: Mapping[str, Any], parcels: list[Parcel], attempt: Attempt, error: DeliveryError
-    ) -> str:
+    ) -> Fate:
         """Being told to come later is no attempt and exhausts nothing; 36 hours of it do."""
         delivery, now = parcels[0].delivery, self.now()
         waited = now - (delivery.waiting_since or now)
@@ -227,13 +209,13 @@ class Deliveries:
         self._write_down(parcels, Status.PENDING, None, now + pause, now)
         if error.wait:
             self.standing.told_to_wait(now + pause)
-        return self._put_off(message, pause)
+        return replace(self._put_off(message, pause, attempt.outcome), attempt=attempt, parcels=parcels)
 
-    def _give_up(self, message: Mapping[str, Any], parcels: list[Parcel], attempt: Attempt) -> str:
+    def _give_up(self, message: Mapping[str, Any], parcels: list[Parcel], attempt: Attempt) -> Fate:
         self._release(parcels[1:])
         self.queue.bury(message, attempt.outcome)
         self._write_down(parcels[:1], Status.FAILED, attempt)
-        return "failed"
+        return Fate("failed", attempt, parcels[:1])
 
     def _write_down(
         self,
@@ -264,25 +246,26 @@ class Deliveries:
         with suppress(LostRace):
             self._write_down(parcels, Status.PENDING, None, self.now())
 
-    def _later(self, message: Mapping[str, Any], notice: Notice, pause: timedelta, delivery: Delivery | None) -> str:
+    def _later(self, message: Mapping[str, Any], notice: Notice, pause: timedelta, delivery: Delivery | None) -> Fate:
         """Come back without an attempt; 36 hours of that are enough."""
         now, waiting_since = self.now(), delivery.waiting_since if delivery else None
         since = waiting_since or self.ledger.put_off(notice.pk, notice.event_id, notice.version, now)
         if now - since <= OLDEST:
-            return self._put_off(message, pause)
-        self.queue.bury(message, "put off for too long")
+            return self._put_off(message, pause, "not yet")
+        self.queue.bury(message, FORGOTTEN)
         with suppress(Claimed):
             self.ledger.close(notice.pk, notice.event_id, notice.version, Status.FAILED, now)
-        return "failed"
+        return Fate("failed", reason=FORGOTTEN)
 
     def _age(self, message: Mapping[str, Any]) -> timedelta:
         sent_at = int(message["attributes"]["SentTimestamp"]) / 1000
         return self.now() - datetime.fromtimestamp(sent_at, UTC)
 
-    def _put_off(self, message: Mapping[str, Any], pause: timedelta) -> str:
+    def _put_off(self, message: Mapping[str, Any], pause: timedelta, reason: str) -> Fate:
         often = int(message["attributes"]["ApproximateReceiveCount"]) > OFTEN
-        self.queue.put_off(message, min(max(pause, SELDOM if often else SOON), LONGEST))
-        return "put_off"
+        wait = min(max(pause, SELDOM if often else SOON), LONGEST)
+        self.queue.put_off(message, wait)
+        return Fate("put_off", reason=reason, wait=wait)
 
 
 T = TypeVar("T")
@@ -301,3 +284,10 @@ def _attempt(at: datetime, started: float, outcome: str, code: int | None, respo
     latency = int((time.monotonic() - started) * 1000)
     kept = clip(response, RESPONSE_KEPT) if response else None
     return Attempt(at=iso(at), outcome=outcome, code=code, latency_ms=latency, response=kept)
+
+
+def _read(message: Mapping[str, Any]) -> Notice | ValueError:
+    try:
+        return Notice.read(message["body"])
+    except ValueError as error:
+        return error

@@ -52,6 +52,12 @@ class Notice:
         return "destination" if self.detail_type == DISABLED else "job"
 
     @property
+    def subject(self) -> dict[str, str]:
+        """What it is about, as log lines name it."""
+        names = {"job": "job", "vendor": "connection", "destination": "about_destination"}
+        return {names[self.about]: self.pk.partition("#")[2]}
+
+    @property
     def pk(self) -> str:
         """The partition in which the delivery is kept, beside the entry it tells. Raises ValueError."""
         match self.about, self.detail:

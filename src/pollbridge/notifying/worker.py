@@ -19,7 +19,10 @@ from pollbridge.notifying.http import Poster
 from pollbridge.notifying.notice import Notifier
 from pollbridge.notifying.retries import LEASE, RetryClock
 from pollbridge.notifying.standing import Standing
-from pollbridge.observability import count, logger
+from pollbridge.observability import logger, measure
+
+WRONG = frozenset({"failed", "unreadable", "broke"})
+"""Outcomes that somebody has to look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +73,10 @@ class Worker:
     def work(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """Deliver a batch; the result names the messages that have to come back."""
         result = self.deliveries.deliver(event["Records"], lambda: context.get_remaining_time_in_millis() / 1000)
-        extra = {"destination": self.destination, **result.counts, "errors": result.errors}
-        logger().info("delivered", extra=extra)
-        count({name.title(): n for name, n in result.counts.items()}, destination=self.destination)
+        for line in result.lines:
+            log = logger().error if line["outcome"] in WRONG else logger().info
+            log("delivery", extra={"destination": self.destination, **line})
+        measure(result.measures(), destination=self.destination)
         return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in result.back]}
 
 

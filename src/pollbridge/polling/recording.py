@@ -245,7 +245,7 @@ class Recorder:
     def _told(self, head: Head, change: Change, observation: Observation, slot: Slot | None) -> None:
         assert head.row
         assert head.slot
-        self.entries.record(
+        event = self.entries.record(
             head,
             change,
             observation,
@@ -254,6 +254,7 @@ class Recorder:
             last_seen_at=self._last_seen(head.row, head.slot, change) if head.version and change.previous else None,
             recorded_at=self.clock(),
         )
+        self.report.tell(event)
         self.changed.append((head.key, change.current.state))
 
     def _last_seen(self, row: DueRow, slot: Slot, change: Change) -> datetime | None:
@@ -267,7 +268,7 @@ class Recorder:
         policy, now = self.connection.cadence, observation.observed_at
         since = now if told else min(now, _ended(snapshot) or now)
         rung = cadence.rung(snapshot.state, since, now, fresh=policy.fresh, settle=policy.settle)
-        self.entries.discover(
+        event = self.entries.discover(
             key,
             snapshot,
             observation,
@@ -277,6 +278,8 @@ class Recorder:
             since=since,
             recorded_at=self.clock(),
         )
+        if told:
+            self.report.tell(event)
 
 
 def _more(failures: int) -> int:

@@ -16,6 +16,7 @@ from pollbridge.history.entries import Entries, Observation
 from pollbridge.history.heads import DueJob, Heads
 from pollbridge.history.table import LostRace
 from pollbridge.model.cadence import slots_due
+from pollbridge.model.event import ConnectionEvent
 from pollbridge.model.health import Told, connection_event
 from pollbridge.model.instant import epoch_minute
 from pollbridge.model.job import JobKey, Snapshot
@@ -87,16 +88,19 @@ class Sweep:
             head, told = await polls.poll()
         report.behind = 0 if head.completed is None else minute - head.completed
         try:
-            await asyncio.to_thread(self._give_back, owner, head, told, clock())
+            events = await asyncio.to_thread(self._give_back, owner, head, told, clock())
         except LostRace:
             # The lease ran out and another sweep took over: what was recorded stands, the tick is theirs.
             report.outcome = Outcome.OVERTAKEN
+        else:
+            for event in events:
+                report.tell(event)
         return report
 
-    def _give_back(self, owner: str, head: ConnectionHead, told: list[Told], now: datetime) -> None:
-        entries = []
-        for version, news in enumerate(told, start=head.version + 1):
-            event = connection_event(
+    def _give_back(self, owner: str, head: ConnectionHead, told: list[Told], now: datetime) -> list[ConnectionEvent]:
+        pk = connection_pk(self.name)
+        events = [
+            connection_event(
                 news,
                 vendor=self.connection.type,
                 connection=self.name,
@@ -104,9 +108,11 @@ class Sweep:
                 version=version,
                 now=now,
             )
-            entry = self.entries.entry(connection_pk(self.name), connection_pk(self.name), event, now)
-            entries.append(self.entries.put(entry))
+            for version, news in enumerate(told, start=head.version + 1)
+        ]
+        entries = [self.entries.put(self.entries.entry(pk, pk, event, now)) for event in events]
         self.connections.give_back(self.name, owner, replace(head, version=head.version + len(told)), entries)
+        return events
 
 
 @dataclass(slots=True)
@@ -266,11 +272,13 @@ class _Polls:
             except PollError as error:
                 await self._failed(job, scope, error)
             else:
+                self.report.polls += 1
                 scope.good += 1
                 await self.recorder.answered(job, snapshot, observation)
         self.looked.add(job.key)
 
     async def _failed(self, job: DueJob, scope: Scope, error: PollError) -> None:
+        self.report.polls += 1
         self.report.counts["failed"] += 1
         self.report.errors[str(error)] += 1
         if scope.closed:

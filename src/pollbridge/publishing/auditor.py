@@ -1,16 +1,20 @@
-"""The auditor: finds what was recorded and not published, and jobs that stand where nobody looks."""
+"""The auditor: finds what was recorded and not published, jobs where nobody looks, destinations that hear nothing."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pollbridge import metrics
+from pollbridge.history.destinations import Destinations, Disabled
 from pollbridge.history.entries import Entry
 from pollbridge.history.publication import Publication
 from pollbridge.history.table import Table
+from pollbridge.metrics import Metric
 from pollbridge.model.cadence import Slot
+from pollbridge.model.instant import read_iso
 from pollbridge.publishing.bus import Bus, batches
 
 GRACE = timedelta(minutes=15)
@@ -35,6 +39,29 @@ class Audit:
     poison: tuple[Entry, ...]
     orphans: tuple[str, ...]
     """Keys of jobs in a slot that no sweep reads."""
+    disabled: Mapping[str, Disabled]
+    """Destinations that nothing is delivered to, with the reason."""
+    oldest: timedelta
+    """Age of the oldest entry that is not published now, and is not poison either; 0 when there is none."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {
+            "republished": len(self.republished),
+            "refused": len(self.refused),
+            "poison": len(self.poison),
+            "orphans": len(self.orphans),
+            "disabled": len(self.disabled),
+        }
+
+    def measures(self) -> dict[Metric, float]:
+        """The audit in numbers."""
+        return {
+            metrics.OLDEST_UNPUBLISHED: max(0, self.oldest.total_seconds()),
+            metrics.POISON_ENTRIES: len(self.poison),
+            metrics.ORPHANED_JOBS: len(self.orphans),
+            metrics.DISABLED_DESTINATIONS: len(self.disabled),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +72,7 @@ class Auditor:
     bus: Bus
     publication: Publication
     connections: Collection[str]
+    destinations: Collection[str] = ()
 
     def audit(self, now: datetime, time_left: Callable[[], float] = lambda: math.inf) -> Audit:
         """Publish what is marked, oldest first, as far as the time goes (in seconds); the next audit goes on."""
@@ -52,7 +80,9 @@ class Auditor:
         published: list[Entry] = []
         refused: list[Entry] = []
         # Batch by batch, so that an audit that runs out of time has counted no tries it didn't make.
-        for batch in batches(self._worth_a_try(now, poison)):
+        unreached: list[Entry] = []
+        to_publish = batches(self._worth_a_try(now, poison))
+        for batch in to_publish:
             for entry in batch:
                 self.publication.count_try(entry)
             took, left = self.bus.publish(batch)
@@ -61,8 +91,20 @@ class Auditor:
             published += took
             refused += left
             if time_left() < MARGIN:
+                unreached = next(to_publish, [])
                 break
-        return Audit(tuple(published), tuple(refused), tuple(poison), tuple(self._orphans(now.hour)))
+        return Audit(
+            tuple(published),
+            tuple(refused),
+            tuple(poison),
+            tuple(self._orphans(now.hour)),
+            self._disabled(),
+            max((now - read_iso(entry.observed_at) for entry in (*refused, *unreached)), default=timedelta(0)),
+        )
+
+    def _disabled(self) -> dict[str, Disabled]:
+        heads = {name: Destinations(self.table).head(name) for name in self.destinations}
+        return {name: head.disabled for name, head in heads.items() if head.disabled}
 
     def _worth_a_try(self, now: datetime, poison: list[Entry]) -> Iterator[Entry]:
         for entry in self.publication.unpublished(now - GRACE):

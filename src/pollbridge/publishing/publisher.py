@@ -13,10 +13,19 @@ from pollbridge.publishing.bus import Bus
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """How many entries went out, and the sequence numbers of the records that did not."""
+    """The entries that went out, and those that the bus refused.
 
-    count: int
+    Records are told by their sequence numbers: those that are no entries, and all that did not go out.
+    """
+
+    entries: tuple[Entry, ...]
+    refused: tuple[Entry, ...]
+    unreadable: tuple[str, ...]
     failed: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        return len(self.entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +38,17 @@ class Publisher:
     def publish(self, records: Sequence[Mapping[str, Any]]) -> Published:
         """Publish the told entries among a stream's records."""
         told: dict[str, Entry] = {}
-        failed: list[str] = []
+        unreadable: list[str] = []
         for record in records:
             number, item = record["dynamodb"]["SequenceNumber"], record["dynamodb"].get("NewImage", {})
             try:
                 if "unpublished" in item:
                     told[number] = entry_of(item)
             except (KeyError, ValueError):
-                failed.append(number)
-        published, _ = self.bus.publish(list(told.values()))
+                unreadable.append(number)
+        published, refused = self.bus.publish(list(told.values()))
         for entry in published:
             self.publication.published(entry)
         done = {(entry.pk, entry.sk) for entry in published}
-        failed += [number for number, entry in told.items() if (entry.pk, entry.sk) not in done]
-        return Published(len(published), tuple(failed))
+        left = [number for number, entry in told.items() if (entry.pk, entry.sk) not in done]
+        return Published(tuple(published), tuple(refused), tuple(unreadable), (*unreadable, *left))
