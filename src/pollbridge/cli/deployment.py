@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    NoRegionError,
-    ProfileNotFound,
-)
-from botocore.parsers import ResponseParserError
-
-from pollbridge.aws import client
 from pollbridge.cli.output import fail
-from pollbridge.config import Configuration
-from pollbridge.history.connections import Connections
-from pollbridge.history.entries import Entries
-from pollbridge.history.heads import Heads
-from pollbridge.history.table import Table
-from pollbridge.watches import Watches
+
+if TYPE_CHECKING:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from pollbridge.config import Configuration
+    from pollbridge.history.connections import Connections
+    from pollbridge.history.entries import Entries
+    from pollbridge.history.heads import Heads
+    from pollbridge.history.table import Table
+    from pollbridge.watches import Watches
 
 RESOURCE = "Configuration"
 """The stack's resource whose metadata carries the configuration."""
@@ -36,60 +29,98 @@ def stack_name() -> str:
     return os.environ.get("POLLBRIDGE_STACK") or "Pollbridge"
 
 
-@dataclass(frozen=True, slots=True)
 class Deployment:
-    """A deployed stack."""
+    """A deployed stack. `parts` are names of the deployed functions and queues, as the stack tells them.
 
-    stack: str
-    table: Table
-    bus: str
-    configuration: Configuration
-    parts: dict[str, Any]
-    """Names of the deployed functions and queues, as the stack tells them."""
+    Rooms are entered, and the configuration is read, when a command asks for them: `jobs` needs few of them, and each
+    takes a moment to load.
+    """
+
+    def __init__(
+        self, stack: str, table: Table, bus: str, configuration: Configuration | None, parts: dict[str, Any]
+    ) -> None:
+        self.stack = stack
+        self.table = table
+        self.bus = bus
+        self.parts = parts
+        self._configuration = configuration
+        self.vendors = _vendors(configuration, parts)
+        """The type of each connection."""
+
+    @cached_property
+    def configuration(self) -> Configuration:
+        if self._configuration:
+            return self._configuration
+        from pollbridge.config import InvalidConfig, check
+
+        try:
+            return check(self.parts["config"], self.stack)
+        except InvalidConfig:
+            _deployed_by_another(self.stack)
 
     @property
     def heads(self) -> Heads:
+        from pollbridge.history.heads import Heads
+
         return Heads(self.table)
 
     @property
     def connections(self) -> Connections:
+        from pollbridge.history.connections import Connections
+
         return Connections(self.table)
 
     @property
     def entries(self) -> Entries:
+        from pollbridge.history.entries import Entries
+
         kept = self.configuration.history
         return Entries(self.table, kept.retain, kept.raw)
 
     @property
     def watches(self) -> Watches:
+        from pollbridge.watches import Watches
+
         return Watches(self.configuration, self.heads, self.connections)
+
+
+def _vendors(configuration: Configuration | None, parts: dict[str, Any]) -> dict[str, str]:
+    if configuration:
+        return {name: connection.type for name, connection in configuration.vendors.items()}
+    return {name: connection["type"] for name, connection in parts["config"]["vendors"].items()}
 
 
 def find() -> Deployment:
     """The deployment that the environment names; exits in one line when there is none to be found."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
+
+    from pollbridge.aws import client
+    from pollbridge.history.table import Table
+
     name, region = stack_name(), ""
     try:
         cloudformation = client("cloudformation")
         region = cloudformation.meta.region_name
         answer = cloudformation.describe_stack_resource(StackName=name, LogicalResourceId=RESOURCE)
-        told = json.loads(answer["StackResourceDetail"]["Metadata"])["pollbridge"]
-        return Deployment(
-            stack=name,
-            table=Table(client("dynamodb"), told["table"]),
-            bus=told["bus"],
-            configuration=Configuration.model_validate(told["config"]),
-            parts=told,
-        )
+        table = client("dynamodb")
     except ClientError as error:
         fail(_refused(error, name, region))
     except BotoCoreError as error:
         fail(unreachable(error))
     except ResponseParserError:
         fail('what answers at AWS_ENDPOINT_URL is not AWS: unset it, or run `eval "$(pollbridge local env)"`')
-    except (KeyError, ValueError) as error:
-        if not region:
-            fail(f"AWS cannot be asked: {error}")
-        fail(f"the stack {name} in {region} was deployed by another version of pollbridge: deploy it again")
+    except ValueError as error:
+        fail(f"AWS cannot be asked: {error}")
+    try:
+        told = json.loads(answer["StackResourceDetail"]["Metadata"])["pollbridge"]
+        return Deployment(name, Table(table, told["table"]), told["bus"], None, told)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        _deployed_by_another(f"{name} in {region}")
+
+
+def _deployed_by_another(which: str) -> NoReturn:
+    fail(f"the stack {which} was deployed by another version of pollbridge: deploy it again")
 
 
 def _refused(error: ClientError, name: str, region: str) -> str:
@@ -114,6 +145,8 @@ def refused(error: ClientError) -> str:
 
 def unreachable(error: BotoCoreError) -> str:
     """What to do when AWS could not even be asked."""
+    from botocore.exceptions import EndpointConnectionError, NoCredentialsError, NoRegionError, ProfileNotFound
+
     if isinstance(error, NoRegionError):
         return 'no AWS region: set AWS_REGION, or run `eval "$(pollbridge local env)"`'
     if isinstance(error, NoCredentialsError):

@@ -1,15 +1,27 @@
-"""What commands print: a snapshot as the contract's JSON or as text, and errors as one line."""
+"""What commands print: JSON, texts and tables for people, colours, and errors as one line."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+import shutil
+import sys
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from pollbridge.model.job import JobKey, Snapshot
+from pollbridge.model.state import State
+
+if TYPE_CHECKING:
+    from pollbridge.model.job import JobKey, Snapshot
+
+GAP = "  "
+"""Between two columns of a table."""
+
+NARROWEST = 12
+"""Columns of a terminal that a shortened cell keeps."""
 
 
 def fail(message: str) -> NoReturn:
@@ -55,8 +67,11 @@ def snapshot_text(key: JobKey, snapshot: Snapshot, labels: Mapping[str, str]) ->
 def aligned(lines: Mapping[str, str | None]) -> str:
     """Labels in one column, texts in the next; what says nothing is left out."""
     told = {label: plain(text) for label, text in lines.items() if text}
-    width = max(map(len, told), default=0)
-    return "\n".join(f"{label:<{width}}  {text}" for label, text in told.items())
+    if state := told.get("state"):
+        word, space, more = state.partition(" ")
+        told["state"] = f"{styled(word)}{space}{more}"
+    widest = max(map(len, told), default=0)
+    return "\n".join(f"{label:<{widest}}{GAP}{text}" for label, text in told.items())
 
 
 def _state(snapshot: Snapshot) -> str:
@@ -78,9 +93,98 @@ def local_time(moment: str) -> str:
     return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
-def columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table for people: each column as wide as it needs to be, the last one unlimited."""
-    told = [titles, *([plain(str(cell)) for cell in row] for row in rows)]
-    widths = [max(len(row[column]) for row in told) for column in range(len(titles))]
-    for row in told:
-        click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+def columns(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], *, shrink: Sequence[str] = (), states: Collection[str] = ()
+) -> None:
+    """A table for people: each column as wide as its cells, and on a terminal no wider than that in all.
+
+    There the columns titled `shrink` give way, the first of them first, and their texts lose their middle. Elsewhere
+    nothing is cut. The words of columns titled `states` are coloured.
+    """
+    told = [list(titles), *([plain(str(cell)) for cell in row] for row in rows)]
+    widths = {title: max(width(row[place]) for row in told) for place, title in enumerate(titles)}
+    if sys.stdout is not None and sys.stdout.isatty():
+        _fit(widths, shrink, shutil.get_terminal_size().columns)
+    for number, row in enumerate(told):
+        cells = [
+            _cell(text, widths[title], number > 0 and title in states) for title, text in zip(titles, row, strict=True)
+        ]
+        click.echo(GAP.join(cells).rstrip())
+
+
+def _fit(widths: dict[str, int], shrink: Sequence[str], room: int) -> None:
+    for title in shrink:
+        over = sum(widths.values()) + len(GAP) * (len(widths) - 1) - room
+        if over > 0:
+            widths[title] = max(min(widths[title], NARROWEST), widths[title] - over)
+
+
+def _cell(text: str, room: int, coloured: bool) -> str:
+    text = shortened(text, room)
+    pad = " " * (room - width(text))
+    return (styled(text) if coloured else text) + pad
+
+
+def shortened(text: str, room: int) -> str:
+    """The text without as much of its middle as does not fit into so many columns of a terminal."""
+    if width(text) <= room:
+        return text
+    tail = _fitting(text[::-1], room // 2)[::-1]
+    return f"{_fitting(text, room - 1 - width(tail))}…{tail}"
+
+
+def _fitting(text: str, room: int) -> str:
+    """The beginning of the text that takes at most so many columns."""
+    taken = 0
+    for place, character in enumerate(text):
+        taken += width(character)
+        if taken > room:
+            return text[:place]
+    return text
+
+
+def width(text: str) -> int:
+    """The columns that the text takes on a terminal: two for a wide character, none for a combining one."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import category, east_asian_width
+
+    return sum(
+        0 if category(one) in {"Mn", "Me", "Cf"} else 2 if east_asian_width(one) in {"W", "F"} else 1 for one in text
+    )
+
+
+STYLES: Mapping[str, Mapping[str, Any]] = {
+    State.PENDING: {"dim": True},
+    State.RUNNING: {"fg": "cyan"},
+    State.RETRYING: {"fg": "blue"},
+    State.SUCCEEDED: {"fg": "green"},
+    State.PARTIALLY_FAILED: {"fg": "yellow"},
+    State.FAILED: {"fg": "red"},
+    State.CANCELLED: {"fg": "magenta"},
+    State.HALTED: {"fg": "yellow"},
+    State.ARCHIVED: {"dim": True},
+    State.UNKNOWN: {"fg": "magenta"},
+    "lost": {"fg": "red"},
+    "expired": {"fg": "yellow"},
+    "recovered": {"fg": "green"},
+    "delivered": {"fg": "green"},
+    "maybe sent": {"fg": "yellow"},
+    **{word: {"fg": "red"} for word in ("disabled", "unreachable", "unauthorized", "forbidden", "no credentials")},
+}
+"""Of what a job, a vendor or a delivery is, wherever a command says so."""
+
+
+def state_style(word: str) -> Mapping[str, Any]:
+    """How a state looks on a terminal, as `click.style` takes it."""
+    return STYLES.get(word, {})
+
+
+def styled(word: str) -> str:
+    """The word in its state's colour, which `click.echo` takes away where it isn't wanted."""
+    return click.style(word, **style) if (style := state_style(word)) else word
+
+
+def wants_colour() -> bool | None:
+    """False where nobody wants colour, by https://no-color.org and for dumb terminals; None: wherever a terminal is."""
+    return False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None

@@ -5,17 +5,17 @@ from __future__ import annotations
 import itertools
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pollbridge.cli.deployment import Deployment, find
 from pollbridge.cli.output import aligned, columns, fail, local_time, print_json, snapshot_text
-from pollbridge.history.heads import UNSEEN, Head
 from pollbridge.model.instant import moment_or_age
-from pollbridge.model.job import State
-from pollbridge.views import change_json, job_json
-from pollbridge.watches import WatchRefused
+from pollbridge.model.state import UNSEEN, State
+
+if TYPE_CHECKING:
+    from pollbridge.history.heads import Head
 
 STATES = (*(state.value for state in State), UNSEEN)
 
@@ -46,6 +46,8 @@ def jobs(vendor: str | None, states: tuple[str, ...], since: datetime | None, li
     heads = list(itertools.islice(found, limit + 1))
     shown = heads[:limit]
     if as_json:
+        from pollbridge.views import job_json
+
         print_json([job_json(head) for head in shown])
         return
     if not shown:
@@ -54,16 +56,18 @@ def jobs(vendor: str | None, states: tuple[str, ...], since: datetime | None, li
     columns(
         ("STATE", "CHANGED", "PROGRESS", "JOB"),
         [(head.state or "not seen yet", local_time(head.changed_at), _done(head), str(head.key)) for head in shown],
+        shrink=("JOB",),
+        states=("STATE",),
     )
     if len(heads) > limit:
         click.echo(f"… and more: --limit {limit * 2}", err=True)
 
 
 def _connections(deployment: Deployment, vendor: str | None) -> list[str]:
-    configured = deployment.configuration.vendors
+    configured = deployment.vendors
     if vendor is None:
         return list(configured)
-    names = [name for name, connection in configured.items() if vendor in {name, connection.type}]
+    names = [name for name, its_type in configured.items() if vendor in {name, its_type}]
     if not names:
         fail(f"there is no vendor or connection {vendor!r} here; configured: {', '.join(configured)}")
     return names
@@ -89,6 +93,8 @@ def show(key: str, raw: bool, as_json: bool) -> None:
         sys.stdout.buffer.write(body)
         return
     if as_json:
+        from pollbridge.views import job_json
+
         print_json(job_json(head))
         return
     if head.snapshot:
@@ -115,6 +121,8 @@ def show(key: str, raw: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def history(key: str, limit: int | None, as_json: bool) -> None:
     """Show every change a job was seen in, oldest first."""
+    from pollbridge.views import change_json
+
     deployment = find()
     head = _known(deployment, key)
     entries = list(deployment.entries.of(head.key))
@@ -138,6 +146,8 @@ def history(key: str, limit: int | None, as_json: bool) -> None:
             )
             for change in told
         ],
+        shrink=("WHY",),
+        states=("FROM", "TO"),
     )
 
 
@@ -149,6 +159,8 @@ def _counts(progress: dict[str, Any] | None) -> str:
 
 
 def _known(deployment: Deployment, text: str) -> Head:
+    from pollbridge.watches import WatchRefused
+
     try:
         key = deployment.watches.key(text)
     except WatchRefused as error:
