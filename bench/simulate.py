@@ -28,6 +28,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench.indexed import Indexed
 from bench.stories import CONNECTION, CONNECTION_HEAD, START, STORIES, Job, Story, World
+from pollbridge.cost.assumed import CALL_CPU, CPUS_PER_GB, GET_CPU, GIGABYTES, ROW_CPU, VENDOR_LATENCY
 from pollbridge.history.connections import Connections
 from pollbridge.history.discoveries import Discoveries
 from pollbridge.history.entries import Entries, entry_of, raw_sk
@@ -36,6 +37,7 @@ from pollbridge.history.publication import Publication
 from pollbridge.history.table import Item, Table
 from pollbridge.model.instant import epoch_minute, from_minute
 from pollbridge.polling.sweep import Outcome, Sweep
+from pollbridge.prices import PRICES
 from pollbridge.vendors.answer import Request
 
 BUDGET = 600
@@ -43,35 +45,6 @@ BUDGET = 600
 
 SAMPLE = 2_000
 """Answers of the vendor that are timed."""
-
-
-@dataclass(frozen=True)
-class Prices:
-    """US dollars, us-east-1, on demand, no free tier: list prices as read in November 2026 on secondary pages."""
-
-    lambda_gb_second: float = 0.0000133334
-    lambda_request: float = 0.20e-6
-    scheduler_invocation: float = 1.00e-6
-    read_unit: float = 0.125e-6
-    write_unit: float = 0.625e-6
-    event: float = 1.00e-6
-    secret_read: float = 5.00e-6
-
-
-@dataclass(frozen=True)
-class Poller:
-    """What the simulation cannot measure of a poller, and assumes. Processor times as measured in November 2026."""
-
-    gigabytes: float = 0.5
-    cpus: float = 512 / 1769
-    latency: float = 0.2
-    """Seconds the vendor takes for an answer."""
-    get: float = 0.28e-3
-    """Processor seconds of an HTTP request to the vendor, on one whole CPU."""
-    call: float = 2.8e-3
-    """Of a request to AWS."""
-    row: float = 0.015e-3
-    """Of a row of the due index, in botocore."""
 
 
 @dataclass
@@ -226,17 +199,19 @@ def _peak() -> float:
 
 
 def dollars(counts: Mapping[str, float]) -> float:
-    prices, poller = Prices(), Poller()
-    working = counts["seconds"] + counts["polls"] * (poller.get + poller.row) + counts["requests"] * poller.call
-    waiting = counts["polls"] * poller.latency / CONNECTION.limits.concurrency
-    return (
-        max(working / poller.cpus, waiting) * poller.gigabytes * prices.lambda_gb_second
-        + counts["ticks"] * (prices.lambda_request + prices.scheduler_invocation)
-        + counts["read units"] * prices.read_unit
-        + counts["write units"] * prices.write_unit
-        + counts["changes"] * prices.event
-        + counts["secret reads"] * prices.secret_read
-    )
+    working = counts["seconds"] + counts["polls"] * (GET_CPU + ROW_CPU) + counts["requests"] * CALL_CPU
+    waiting = counts["polls"] * VENDOR_LATENCY / CONNECTION.limits.concurrency
+    memory = GIGABYTES["poller"]
+    paid = {
+        "lambda_gb_second": max(working / (memory * CPUS_PER_GB), waiting) * memory,
+        "lambda_request": counts["ticks"],
+        "scheduler_invocation": counts["ticks"],
+        "read_unit": counts["read units"],
+        "write_unit": counts["write units"],
+        "event": counts["changes"],
+        "secret_read": counts["secret reads"],
+    }
+    return sum(quantity * PRICES[name].usd for name, quantity in paid.items())
 
 
 SHORT, LONG, IDLE = STORIES
@@ -293,9 +268,9 @@ def marginal(rows: Mapping[str, Row]) -> Iterator[str]:
     change = (busy_paid - busy["polls"] * poll) / busy["changes"]
     change_seconds = (busy["seconds"] - busy["polls"] * poll_seconds) / busy["changes"]
     yield f"{'':<34}{'$ per million':>14}"
-    tick = dollars(rows["none"].total) / 60
+    tick, secret = dollars(rows["none"].total) / 60, PRICES["secret_read"].usd
     yield f"{'a tick with nothing due':<34}{tick * 1e6:>14.2f}"
-    yield f"{'a tick with something due':<34}{(tick + Prices.secret_read) * 1e6:>14.2f}   the secret is read"
+    yield f"{'a tick with something due':<34}{(tick + PRICES['secret_read'].usd) * 1e6:>14.2f}   the secret is read"
     yield f"{'a look at a job that is due':<34}{poll * 1e6:>14.2f}   {poll_seconds * 1e6:.0f} µs of CPU"
     yield (
         f"{'a change, with all that follows':<34}{change * 1e6:>14.2f}   {change_seconds * 1e6:.0f} µs of CPU, "
