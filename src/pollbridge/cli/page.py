@@ -83,6 +83,7 @@ class Page:
 
     def __init__(self, width: int) -> None:
         self.width = width
+        self.advised: set[str] = set()
 
     @classmethod
     def of_output(cls) -> Self:
@@ -121,7 +122,8 @@ class Page:
             self._text(f"the vendor's error: {clip(error, TEXT_LIMIT)}", "    ")
         if told.remark:
             mark, colour = NOTHING_WRONG if told.change.silent else MARKS[Outcome.UNPUBLISHED]
-            self._text(told.remark.says, f"    {mark} ", "      ", colour=colour)
+            who = "nobody was told: " if told.change.silent else ""
+            self._text(who + told.remark.says, f"    {mark} ", "      ", colour=colour)
             self._do(told.remark.do, "      ")
         names = min(NAMES, max((len(arrival.name) for arrival in told.arrivals), default=0))
         for arrival in told.arrivals:
@@ -140,7 +142,7 @@ class Page:
         if len(attempts) > 1 or (attempts and arrival.outcome is not Outcome.DELIVERED):
             for line in _attempts(attempts, story):
                 self._text(line, indent, indent + "  ", colour=QUIETLY)
-        if arrival.outcome not in QUIET or advise:
+        if arrival.outcome not in QUIET or (arrival.outcome is Outcome.OFF and advise):
             self._do(arrival.do, indent)
 
     def _notes(self, notes: list[str]) -> None:
@@ -150,7 +152,9 @@ class Page:
             self._text(note, "", colour=QUIETLY)
 
     def _do(self, do: str | None, indent: str) -> None:
-        if do:
+        """What was said once on the page is not said again."""
+        if do and do not in self.advised:
+            self.advised.add(do)
             self._text(do, f"{indent}→ ", f"{indent}  ")
 
     def _line(self, text: str, **style: Any) -> None:
@@ -171,20 +175,25 @@ class Page:
 
 
 def _standing(story: Story) -> Mapping[str, str]:
-    head, when = story.head, story.when
-    state = "not seen yet"
-    if head.snapshot:
-        word = head.snapshot.vendor_status
-        theirs = f" (the vendor says {word})" if word and word != head.snapshot.state else ""
-        state = f"{head.snapshot.state}{theirs} since {when(read_iso(head.changed_at))}{', lost' if head.lost else ''}"
+    head = story.head
     return {
-        "state": state,
+        "state": _state(story),
         "name": (head.snapshot.name if head.snapshot else None) or "",
         "labels": ", ".join(f"{name}={value}" for name, value in head.labels.items()),
         "watched": _watched(story),
         "looked at": _looked_at(story),
         "ticks": _ticks(story.looks, story),
     }
+
+
+def _state(story: Story) -> str:
+    head = story.head
+    if head.snapshot is None:
+        return "not seen yet"
+    word = head.snapshot.vendor_status
+    theirs = f" (the vendor says {word})" if word and word != head.snapshot.state else ""
+    lost = ", lost" if head.lost else ""
+    return f"{head.snapshot.state}{theirs}{lost}, as seen at {story.when(read_iso(head.changed_at))}"
 
 
 def _watched(story: Story) -> str:
@@ -208,8 +217,8 @@ def _looked_at(story: Story) -> str:
 
 
 def _ticks(looks: Looks, story: Story) -> str:
-    last = f"the last one completed is {story.when(looks.tick_at)}" if looks.tick_at else "none is completed yet"
-    return last if looks.scheduled else f"{last}; there is no schedule, they are made by hand"
+    last = f"last completed at {story.when(looks.tick_at)}" if looks.tick_at else "none is completed yet"
+    return last if looks.scheduled else f"{last}; made by hand, without a schedule"
 
 
 def _step(event: Mapping[str, Any]) -> str:
@@ -227,7 +236,9 @@ def _what_happened(told: ToldChange, event: Mapping[str, Any], story: Story) -> 
     if "link_added" in event["reasons"]:
         why += f" ({', '.join(link['rel'] for link in event['links'])})"
     since = event["last_seen_at"]
-    between = f", after {story.when(read_iso(since))}, when it was last looked at" if since else ""
+    between = (
+        f"; between {story.when(read_iso(since))} and {story.when(read_iso(event['observed_at']))}" if since else ""
+    )
     theirs = f"; the vendor dates it {_vendors_moment(event['occurred_at'], story)}" if event["occurred_at"] else ""
     recorded = "recorded silently" if told.change.silent else "recorded"
     published = "" if told.change.silent or told.change.entry.unpublished else ", published"
@@ -253,9 +264,17 @@ def _notes(story: Story) -> list[str]:
     notes = []
     if any(arrival.outcome in ruled for told in story.changes for arrival in told.arrivals):
         notes.append("Rules are those of today: which ones were deployed then is not kept.")
+    if kept_out := _kept_out(story):
+        name, version = kept_out.name, story.changes[-1].version
+        notes.append(f"To have {name} hear of such, change its match and deploy; of just v{version}: {kept_out.resend}")
     if not story.looks.scheduled:
         notes.append("Looks and changes go by the ticks that were made, deliveries by the clock.")
     return notes
+
+
+def _kept_out(story: Story) -> Arrival | None:
+    last = story.changes[-1].arrivals if story.changes else ()
+    return next((arrival for arrival in last if arrival.outcome is Outcome.NO_MATCH), None)
 
 
 def _ago(moment: datetime, now: datetime) -> str:

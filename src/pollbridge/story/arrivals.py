@@ -79,6 +79,7 @@ class Receiver:
 class Arrival:
     """What became of one change on its way to one destination."""
 
+    event_id: str
     receiver: Receiver
     outcome: Outcome
     says: str
@@ -90,6 +91,11 @@ class Arrival:
     @property
     def name(self) -> str:
         return self.receiver.name
+
+    @property
+    def resend(self) -> str:
+        """The command that sends it again, or all the same."""
+        return _resend(self.event_id, self.name)
 
     @property
     def heard_at(self) -> datetime | None:
@@ -114,14 +120,18 @@ def arrival(change: Change, receiver: Receiver, delivery: Delivery | None, clock
     if receiver.settings:
         event = envelope(change.entry.detail_type, change.entry.event)
         today = hearing(receiver.name, receiver.settings, event)
-    resend = f"pollbridge resend {change.event_id} --to {receiver.name}"
+    resend = _resend(change.event_id, receiver.name)
     if delivery:
         outcome = Outcome(delivery.status.value)
         says, do = _on_record(delivery, receiver, resend, clocks)
     else:
         assert today  # a destination that is not configured is here for its delivery
         outcome, says, do = _off_record(change, receiver, today, resend, clocks)
-    return Arrival(receiver, outcome, says, do, today, delivery)
+    return Arrival(change.event_id, receiver, outcome, says, do, today, delivery)
+
+
+def _resend(event_id: str, name: str) -> str:
+    return f"pollbridge resend {event_id} --to {name}"
 
 
 # What the ledger says
@@ -204,7 +214,8 @@ def _in_its_queue(age: timedelta, receiver: Receiver, resend: str, when: When) -
         return Outcome.QUEUED, says, _enabled(receiver, resend)
     if waiting:
         says = f"in its queue, not taken up yet (about {waiting} message{'' if waiting == 1 else 's'} there)"
-        return Outcome.QUEUED, says, "if it stays so, its notifier does not run: pollbridge doctor"
+        do = "if it stays so, its notifier does not run: pollbridge doctor"
+        return Outcome.QUEUED, says, do if age >= RECENT else None
     if age < RECENT:
         return Outcome.QUEUED, "on its way: it was recorded a moment ago", None
     says = "never came to its queue: the destination, or what it matches, is newer than the event"

@@ -61,7 +61,7 @@ def _in_short(key: str, match: Match, verdict: Mismatch) -> str:
     if key == "reasons" and match.reasons is None:
         return "an update without a new link is told only where match.reasons or match.detail_type asks for it"
     wanted = ", ".join(map(str, verdict.wanted))
-    return f"match.{key} wants {wanted}; it {_is(verdict.found)}"
+    return f"match.{key} wants {wanted}, and it {_is(verdict.found)}"
 
 
 def _is(found: tuple[Any, ...]) -> str:

@@ -170,15 +170,15 @@ def _change(item: Item) -> Change:
 
 def _held_back(change: Change, head: Head, arrivals: Sequence[Arrival], clocks: Clocks) -> Remark | None:
     if change.silent:
-        says = "nobody was told: it was there when its scope's list was read for the first time"
-        do = f"pollbridge watch {head.key} announces it" if head.silent else None
+        says = "it was there when its scope's list was read for the first time"
+        do = f"to have it announced: pollbridge watch {head.key}" if head.silent else None
         return Remark("silent", says, do)
     # A publisher that died between the bus and the table leaves the mark on what went out.
     if not change.entry.unpublished or any(each.delivery for each in arrivals):
         return None
     since, tries = f"not on the bus since {clocks.when(change.recorded_at)}", change.entry.republished
     if tries >= POISON:
-        do = "pollbridge doctor; the logs of the publisher and the auditor say why the bus refuses it"
+        do = "the logs of the publisher and the auditor say why the bus refuses it; pollbridge doctor"
         return Remark("poison", f"{since}: the auditor tried {tries} times and gave up", do)
     if clocks.now - change.recorded_at < AUDITED:
         return Remark("unpublished", f"{since}: the publisher takes seconds", "if it stays so: pollbridge doctor")

@@ -116,6 +116,9 @@ class Watching:
         if self.unwatched_at:
             return Remark("unwatched", f"somebody unwatched it at {self.when(self.unwatched_at)}", again)
         cadence, state = self.settings.cadence, self.head.state
+        if self._never_followed(cadence.settle):
+            says = f"it had ended over {span(cadence.settle)} before it was found, so nobody looks at it"
+            return Remark("settled", says, f"if it goes on: {again}")
         if self.head.lost:
             says = f"it was lost, and looked at for {span(cadence.settle)} more (cadence.settle)"
             return Remark("settled", says, f"if it is back: {again}")
@@ -124,6 +127,10 @@ class Watching:
             return Remark("settled", says, f"if it goes on: {again}")
         says = f"nothing new came for {span(cadence.expire)} (cadence.expire), so it is no longer looked at"
         return Remark("expired", says, f"if it lives: {again}")
+
+    def _never_followed(self, settle: timedelta) -> bool:
+        row, registered = self.head.row, self.head.registered_at
+        return bool(self.head.silent and row and registered and row.since + settle <= read_iso(registered))
 
     def _late(self, *, kept: bool) -> Remark | None:
         begun, done = self.connection.tick, self.looks.tick_at
@@ -134,7 +141,7 @@ class Watching:
             return None
         if self.now - from_minute(begun) > STOPPED:
             says = f"no tick of {self.name} has begun since {self.when(from_minute(begun))}: its poller does not run"
-            return Remark("stopped", says, "pollbridge doctor; its schedule, then the poller's log")
+            return Remark("stopped", says, "look at its schedule, and at the poller's log: pollbridge doctor")
         if done and not kept and self.now - done > BEHIND:
             says = f"no tick of {self.name} is completed since {self.when(done)}: its sweeps don't get through"
             return Remark("behind", says, "raise its limits, or make its cadence slower; see docs/operating.md")
@@ -162,11 +169,12 @@ class Watching:
 
     def _failing(self, error: str) -> Remark:
         times = f"{self.looks.failures} times in a row" if self.looks.failures > 1 else "once"
-        next_ = f"; it is polled again at {self.when(self.looks.next_at)}" if self.looks.next_at else ""
         do = "nothing, unless it stays so: others of this connection are answered"
         if error.startswith("HTTP 404"):
-            do = "is the id right? Three 404s of a job that was known are told as lost"
-        return Remark("poll_failed", f"its last poll failed, {times}: {error}{next_}", do)
+            do = "see to its id and scope; a job that is still to come is waited for"
+            if self.head.version:
+                do = "ask the vendor; three 404s, two minutes apart, are told as lost"
+        return Remark("poll_failed", f"its last poll failed, {times}: {error}", do)
 
 
 def span(length: timedelta) -> str:

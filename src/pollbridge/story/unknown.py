@@ -45,10 +45,12 @@ class Unknowns:
         return Unknown(job, (*self._remarks(job), *_instead(like)), like)
 
     def _remarks(self, job: JobKey) -> Iterator[Remark]:
-        yield Remark("not_registered", "nobody registered it by command, API or event", f"pollbridge watch {job}")
+        yield Remark(
+            "not_registered", "nobody registered it by command, API or event", f"to follow it: pollbridge watch {job}"
+        )
         if refused := self.refused():
             many = "a request to watch a job lies" if refused == 1 else f"{refused} requests to watch jobs lie"
-            do = "pollbridge doctor; the registrar's log says why each was refused"
+            do = "the registrar's log says why each was refused; pollbridge doctor"
             yield Remark("refused", f"{many} among what the registrar could not follow: this one may be there", do)
         yield self._listed(job)
         ailment = Connections(self.table).get(job.connection).health.of(job.scope)
@@ -67,10 +69,10 @@ class Unknowns:
             return Remark("scope", says, f'add "{job.scope}" to scopes in [vendors.{job.connection}] and deploy')
         found = Discoveries(self.table).get(job.connection, job.scope)
         if found is None:
-            return Remark("list_unread", "the list of its scope was not read yet", "pollbridge doctor, if it stays so")
+            return Remark("list_unread", "the list of its scope was not read yet", "if it stays so: pollbridge doctor")
         if not found.baseline_done:
             says = "the first reading of its scope's list is not at its end: it may stand there"
-            return Remark("list_unfinished", says, "pollbridge doctor, if it stays so")
+            return Remark("list_unfinished", says, "if it stays so: pollbridge doctor")
         ended = f" to its end at {self.when(from_minute(found.full_at))}" if found.full_at is not None else ""
         every = int(settings.cadence.discovery.total_seconds()) // 60
         says = f"the list of its scope is read every {every} min, last{ended}, and has not shown it"

@@ -34,7 +34,7 @@ def _of_the_last(story: Story) -> Iterator[str]:
     last = story.changes[-1]
     name = f"v{last.version}"
     if last.remark:
-        yield f"Nobody {'heard' if last.change.silent else 'has heard'} of {name}: {last.remark.says}."
+        yield f"Nobody {'was told' if last.change.silent else 'has heard'} of {name}: {last.remark.says}."
     elif not last.arrivals:
         yield f"Nobody heard of {name}: no destination is configured."
     else:
@@ -43,34 +43,42 @@ def _of_the_last(story: Story) -> Iterator[str]:
 
 def _who(arrivals: tuple[Arrival, ...], name: str, when: When) -> str:
     heard = [each for each in arrivals if each.outcome is Outcome.DELIVERED]
-    others = [each for each in arrivals if each.outcome is not Outcome.DELIVERED]
-    if not heard:
-        return f"Nobody has heard of {name}: {'; '.join(f'{each.name}: {_reason(each)}' for each in others)}"
-    took = [f"{each.name}{{}}{f' at {when(each.heard_at)}' if each.heard_at else ''}" for each in heard]
-    first, *more = took
-    told = ", ".join([first.format(f" heard of {name}"), *(each.format("") for each in more)])
-    return "; ".join([told, *map(_not, others)])
+    took = [f"{each.name}{f' at {when(each.heard_at)}' if each.heard_at else ''}" for each in heard]
+    others: dict[tuple[str, str], list[str]] = {}
+    for each in arrivals:
+        if each not in heard:
+            others.setdefault((_has_not(each), _reason(each)), []).append(each.name)
+    parts = [f"{_and(took)} heard of {name}"] if took else [f"Nobody has heard of {name}"]
+    parts += [f"{_and(names)} {has_not}: {reason}" for (has_not, reason), names in others.items()]
+    return "; ".join(parts)
 
 
-def _not(arrival: Arrival) -> str:
-    later = {Outcome.PENDING, Outcome.QUEUED, Outcome.UNPUBLISHED}
-    return f"{arrival.name} {'has not yet' if arrival.outcome in later else 'did not'}: {_reason(arrival)}"
+def _has_not(arrival: Arrival) -> str:
+    return "not yet" if arrival.outcome in {Outcome.PENDING, Outcome.QUEUED, Outcome.UNPUBLISHED} else "did not"
 
 
 def _reason(arrival: Arrival) -> str:
-    return clip(arrival.says.removeprefix("no: ").removeprefix("not yet: "), REASON_LIMIT)
+    told = arrival.says.removeprefix("no: ").removeprefix("not yet: ")
+    return clip(told.partition(" (")[0], REASON_LIMIT)
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _of_earlier_ones(story: Story) -> Iterator[str]:
-    """Those among the changes that are told which went wrong."""
+    """Those among the changes before the last that went wrong."""
+    wrong: dict[str, list[str]] = {}
     for told in story.changes[:-1]:
+        name = f"v{told.version}"
         if told.remark and not told.change.silent:
-            yield f"v{told.version} is {told.remark.says}."
-            continue
-        wrong = [each for each in told.arrivals if each.outcome not in QUIET]
-        if wrong and not told.remark:
-            names = ", ".join(f"{each.name} ({each.outcome.replace('_', ' ')})" for each in wrong)
-            yield f"v{told.version} has not reached {names}."
+            wrong.setdefault(f"on the bus: {told.remark.says}", []).append(name)
+        elif missing := [each for each in told.arrivals if each.outcome not in QUIET]:
+            wrong.setdefault(_and([each.name for each in missing]), []).append(name)
+    for what, versions in wrong.items():
+        is_ = "is" if len(versions) == 1 else "are"
+        where = f"not {what}" if what.startswith("on the bus") else f"not with {what}"
+        yield f"{_and(versions)} {is_} {where}."
 
 
 def _of_newer_ones(story: Story) -> Iterator[str]:
