@@ -29,6 +29,7 @@ def run(folder: Path, configuration: str | None, **context: str) -> subprocess.C
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("configuration", "mistake"),
     [
@@ -46,6 +47,7 @@ def test_a_mistake_in_the_configuration_is_one_line_that_names_it(
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.long
 def test_an_unknown_target_is_one_line_that_names_it(tmp_path: Path) -> None:
     done = run(tmp_path, GOOD, target="moon")
 

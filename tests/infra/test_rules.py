@@ -33,6 +33,7 @@ def test_every_acknowledgement_is_on_one_resource_and_says_why(template: Templat
     assert all(path.count("/") >= 3 for path, _ in found)
 
 
+@pytest.mark.long
 def test_cfn_lint_finds_no_error(template: Template) -> None:
     found = lint(template.text, config=ManualArgs(regions=["us-east-1", "eu-west-1"]))
 

@@ -489,6 +489,7 @@ def test_a_crash_after_the_post_tells_the_burst_again_and_loses_none(team: Team)
     assert [_jobs(body) for body in team.arrived] == [11, 11]
 
 
+@pytest.mark.long
 def test_moto_finds_the_same_burst(team: Team, table: Table) -> None:
     team.aws.client = table.client
     entries = swept(team, 11)

@@ -159,6 +159,7 @@ def test_unwatching_a_job_in_one_organisation_leaves_it_in_the_other(world: Worl
     assert (len(world.a.asked), len(world.b.asked)) == (0, 1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_one_organisations_trouble_changes_nothing_for_the_other(world: World, trouble: str) -> None:
     world.keep(*KEYS)

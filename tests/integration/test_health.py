@@ -690,6 +690,7 @@ CONDITIONS = {
 conditions = st.lists(st.tuples(st.sampled_from(sorted(CONDITIONS)), st.integers(1, 5)), min_size=1, max_size=12)
 
 
+@pytest.mark.long
 @pytest.mark.promise(18)
 @pytest.mark.promise(19)
 @settings(deadline=None, max_examples=30)

@@ -327,6 +327,7 @@ def test_a_job_with_nothing_new_for_long_is_told_once_and_followed_no_more(troub
     assert bench.followed("busy")
 
 
+@pytest.mark.long
 def test_an_expired_job_is_asked_for_no_more() -> None:
     bench = expiring()
     bench.world.taken()
@@ -337,6 +338,7 @@ def test_an_expired_job_is_asked_for_no_more() -> None:
     assert len(bench.told("j")) == 2
 
 
+@pytest.mark.long
 def test_a_job_that_was_never_answered_for_expires_too() -> None:
     bench = in_world(expire=3 * HOUR)
     bench.world.fail(Refused(500), what="j")
@@ -351,6 +353,7 @@ def test_a_job_that_was_never_answered_for_expires_too() -> None:
     assert not bench.followed("j")
 
 
+@pytest.mark.long
 def test_an_expired_job_that_is_registered_again_has_its_whole_time_again() -> None:
     bench = expiring()
     bench.heads.follow(bench.world.key("j"), {}, bench.now)

@@ -298,6 +298,7 @@ def test_429_after_seven_failures_waits_the_last_step() -> None:
     assert post.sqs.waits["receipt-1"] >= 8 * 3600
 
 
+@pytest.mark.long
 @pytest.mark.promise(35)
 @pytest.mark.promise(41)
 def test_a_wave_of_500_gets_through_a_receiver_that_lets_one_through_per_second() -> None:

@@ -85,6 +85,7 @@ def test_jobs_that_are_seldom_due_are_not_asked_more_often_because_others_wait()
     assert all(turns[name] >= 15 for name in fresh)
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=40)
 @given(
     jobs=st.integers(1, 12),

@@ -49,6 +49,7 @@ def test_a_change_is_seen_within_the_slowest_rung(row: Row) -> None:
     assert 1 <= row.slowest <= RUNGS[-1]
 
 
+@pytest.mark.long
 def test_jobs_that_are_followed_no_more_cost_nothing(row: Row) -> None:
     beside = simulate(Case(CASE.watches, minutes=CASE.minutes, gone=2_000))
 

@@ -61,6 +61,7 @@ def test_a_thousand_looks_at_an_unchanged_job_write_four_times(bench: Bench) -> 
     assert len(bench.history(KEY)) == 1
 
 
+@pytest.mark.long
 @pytest.mark.promise(4)
 def test_a_thousand_equal_answers_with_moving_timestamps_write_nothing() -> None:
     """No hash of the body spares the comparison here, and the job stays on the fastest rung."""
@@ -76,6 +77,7 @@ def test_a_thousand_equal_answers_with_moving_timestamps_write_nothing() -> None
     assert len(bench.aws.writes("JOB#")) == before
 
 
+@pytest.mark.long
 def test_the_same_holds_in_moto(table: Table) -> None:
     bench = Bench(table)
     bench.watch(KEY, oration_body())
@@ -580,6 +582,7 @@ STEPS = [
 steps = st.lists(st.sampled_from(STEPS), min_size=5, max_size=60)
 
 
+@pytest.mark.long
 @pytest.mark.promise(2)
 @settings(max_examples=80, deadline=None)
 @given(steps=steps)

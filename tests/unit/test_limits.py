@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,6 +69,7 @@ def test_what_does_not_fit_into_the_time_left_is_not_admitted() -> None:
     assert watch.seconds < 13
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(
     starts=st.lists(st.floats(0, 20), min_size=1, max_size=6),

@@ -211,6 +211,7 @@ INNER = st.dictionaries(st.sampled_from(["b1", "b2", "b3", "b4"]), VALUE, min_si
 EVENT = st.dictionaries(st.sampled_from(["a1", "a2", "a3", "a4"]), VALUE | INNER)
 
 
+@pytest.mark.long
 @settings(max_examples=600, deadline=None)
 @given(pattern=PATTERN, event=EVENT)
 def test_moto_agrees(pattern: dict[str, Any], event: dict[str, Any]) -> None:
