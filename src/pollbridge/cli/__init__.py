@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pollbridge import __version__
+from pollbridge.cli.ending import ending
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+NOBODY_READS = 141
+"""128 and the number of SIGPIPE, as shells tell it."""
 
 COMMANDS = {
     "watch": ("pollbridge.cli.watch:watch", "Follow jobs."),
@@ -30,6 +38,7 @@ COMMANDS = {
     "secret": ("pollbridge.cli.secret:secret", "Store keys and addresses in Secrets Manager."),
     "local": ("pollbridge.cli.local:local", "Run the whole deployment on this machine."),
     "demo": ("pollbridge.cli.demo:demo", "Watch jobs of every vendor live through their states."),
+    "completion": ("pollbridge.cli.completion:completion", "Print what lets a shell complete commands."),
 }
 
 
@@ -47,7 +56,29 @@ class Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as unknown:
+            raise click.NoSuchCommand(unknown.command_name, possibilities=COMMANDS, ctx=ctx) from None
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        names = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        # Not a group's own way, which asks every command for its help.
+        return names + click.Command.shell_complete(self, ctx, incomplete)
+
     def invoke(self, ctx: click.Context) -> Any:
+        # https://no-color.org; to what is no terminal, click writes no colours anyway.
+        if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+            ctx.color = False
+        with ending(NOBODY_READS):
+            return self._invoke(ctx)
+
+    def _invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except Exception as error:

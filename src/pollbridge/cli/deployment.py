@@ -47,6 +47,11 @@ class Deployment:
         self.vendors = _vendors(configuration, parts)
         """The type of each connection."""
 
+    @property
+    def destinations(self) -> list[str]:
+        """Their names."""
+        return list(self._configuration.destinations if self._configuration else self.parts["config"]["destinations"])
+
     @cached_property
     def configuration(self) -> Configuration:
         if self._configuration:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -183,8 +182,3 @@ def state_style(word: str) -> Mapping[str, Any]:
 def styled(word: str) -> str:
     """The word in its state's colour, which `click.echo` takes away where it isn't wanted."""
     return click.style(word, **style) if (style := state_style(word)) else word
-
-
-def wants_colour() -> bool | None:
-    """False where nobody wants colour, by https://no-color.org and for dumb terminals; None: wherever a terminal is."""
-    return False if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" else None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pollbridge.cli.deployment import Deployment, find
+from pollbridge.cli.names import CONNECTION, KEY
 from pollbridge.cli.output import aligned, columns, fail, local_time, print_json, snapshot_text
 from pollbridge.model.instant import moment_or_age
 from pollbridge.model.state import UNSEEN, State
@@ -33,7 +33,7 @@ class Since(click.ParamType[datetime]):
 
 
 @click.command()
-@click.option("--vendor", metavar="NAME", help="Only this vendor or connection.")
+@click.option("--vendor", type=CONNECTION, help="Only this vendor or connection.")
 @click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="Only in this state.")
 @click.option("--since", type=Since(), help="Only those that changed since, e.g. 2h or 2026-06-08T12:00:00Z.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
@@ -79,7 +79,7 @@ def _done(head: Head) -> str:
 
 
 @click.command()
-@click.argument("key")
+@click.argument("key", type=KEY)
 @click.option("--raw", is_flag=True, help="Print the vendor's last recorded answer as it came, without personal data.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(key: str, raw: bool, as_json: bool) -> None:
@@ -90,7 +90,7 @@ def show(key: str, raw: bool, as_json: bool) -> None:
         body = deployment.entries.raw_body(head.key, head.version) if head.version else None
         if body is None:
             fail(f"no answer of the vendor is kept for {head.key}")
-        sys.stdout.buffer.write(body)
+        click.echo(body, nl=False)
         return
     if as_json:
         from pollbridge.views import job_json
@@ -116,7 +116,7 @@ def show(key: str, raw: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("key")
+@click.argument("key", type=KEY)
 @click.option("--limit", type=click.IntRange(1), help="Only the last so many.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def history(key: str, limit: int | None, as_json: bool) -> None:
