@@ -10,8 +10,9 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from infra.constructs.alarms import Alarms
+from infra.constructs.alarms import Alarms, Call
 from infra.constructs.auditing import Auditor
+from infra.constructs.dashboard import Dashboard
 from infra.constructs.functions import CodeOf, Workshop
 from infra.constructs.history import History
 from infra.constructs.notifying import Notifier
@@ -54,7 +55,10 @@ class Pollbridge(Stack):
             self,
             "Missed",
             workshop=workshop,
-            meaning="Sweeps or audits failed or didn't start; the next ones took over. Forgotten after a day.",
+            call=Call(
+                meaning="Sweeps or audits failed or didn't start; the next ones took over. Forgotten after a day.",
+                runbook="sweeps-or-audits-were-missed",
+            ),
             # A missed tick needs no one to do anything, so it must not ring for two weeks.
             kept=Duration.days(1),
         )
@@ -94,10 +98,19 @@ class Pollbridge(Stack):
         auditor = Auditor(
             self, "Auditing", workshop=workshop, history=history, bus=bus, missed=missed, scheduled=scheduled
         )
+        dashboard = Dashboard(
+            self,
+            "Dashboard",
+            workshop=workshop,
+            pollers=pollers,
+            notifiers=notifiers,
+            publisher=publisher.function,
+        )
 
         CfnOutput(self, "BusName", value=bus.ref, description="The event bus to hang rules on")
         CfnOutput(self, "TableName", value=history.name, description="The table of jobs and their history")
         CfnOutput(self, "AlarmTopic", value=alarms.topic.topic_arn, description="Where the alarms go")
+        CfnOutput(self, "DashboardName", value=dashboard.name, description="CloudWatch's dashboard of all this")
         self._tell_commands(
             configuration,
             {
@@ -120,6 +133,7 @@ class Pollbridge(Stack):
                     "registrar": registrar.failures.queue.queue_url,
                 },
                 "alarm_topic": alarms.topic.topic_arn,
+                "dashboard": dashboard.name,
             },
         )
 

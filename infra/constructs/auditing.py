@@ -1,22 +1,54 @@
-"""The hourly look at what fell through: unpublished entries, and jobs that nobody follows."""
+"""The hourly look at what fell through: unpublished entries, jobs that nobody follows, disabled destinations."""
 
 from __future__ import annotations
 
 from aws_cdk import Duration
 from constructs import Construct
 
+from infra.constructs.alarms import Call, Finding
 from infra.constructs.functions import Function, Workshop
 from infra.constructs.history import History
 from infra.constructs.publishing import Bus
 from infra.constructs.queues import FailureQueue
 from infra.constructs.schedules import Tick
+from pollbridge import metrics
 
-FINDINGS = {
-    "RepublishFailed": "The bus refuses recorded changes again and again; the auditor's log names them.",
-    "PoisonEntries": "Recorded changes were given up after five republications; the auditor's log names them.",
-    "OrphanedJobs": "Jobs stand where no sweep looks; the auditor's log names them.",
-}
-"""What the auditor counts, and what it means to whoever is woken up by it."""
+FINDINGS = (
+    Finding(
+        metric=metrics.OLDEST_UNPUBLISHED,
+        threshold=3600,
+        call=Call(
+            meaning="Events are more than an hour old and not on the bus, though the auditor tried.",
+            runbook="events-are-not-published",
+        ),
+    ),
+    Finding(
+        metric=metrics.POISON_ENTRIES,
+        call=Call(
+            meaning="Events were given up after five republications; the auditor's log names them.",
+            runbook="events-are-called-poison",
+        ),
+    ),
+    Finding(
+        metric=metrics.ORPHANED_JOBS,
+        call=Call(
+            meaning="Jobs stand where no sweep looks; the auditor's log names them.",
+            runbook="jobs-stand-where-nobody-looks",
+        ),
+    ),
+    Finding(
+        metric=metrics.DISABLED_DESTINATIONS,
+        call=Call(
+            meaning="Nothing is delivered to a destination any more; the auditor's log names it.",
+            runbook="a-destination-is-disabled",
+        ),
+    ),
+)
+"""What audits tell, and what that means to whoever is woken up by it."""
+
+SILENT = Call(
+    meaning="The auditor wasn't invoked for three hours: is its schedule on?", runbook="the-auditor-does-not-run"
+)
 
 
 class Auditor(Construct):
@@ -42,14 +74,15 @@ class Auditor(Construct):
             timeout=Duration.minutes(10),
             memory=256,
             environment={"TABLE": history.name, "BUS": bus.ref},
+            rings=False,
         )
         history.grant_correcting(function)
         history.grant_querying(function, "unpublished")
         history.grant_scanning(function, "due")
         bus.grant_publishing(function)
         tick = Tick(self, "Tick", function=function, rate="1 hour", missed=missed, on=scheduled)
-        for metric, meaning in FINDINGS.items():
-            workshop.alarms.when_told(function.function, metric, meaning=meaning)
+        for finding in FINDINGS:
+            workshop.alarms.when_audits_tell(function.function, finding)
         if scheduled:
-            workshop.alarms.when_silent(function.function, name="auditor", during=Duration.hours(3))
+            workshop.alarms.when_silent(function.function, during=Duration.hours(3), call=SILENT)
         self.function_name, self.schedule = function.name, tick.name

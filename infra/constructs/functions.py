@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct, IConstruct
 
 from infra.constructs.acknowledged import acknowledge
 from infra.constructs.alarms import Alarms
+from pollbridge.metrics import namespace
 
 CodeOf = Callable[[str], lambda_.Code]
 """From a function's name, which is its folder's, to its code."""
@@ -28,10 +30,17 @@ class Workshop:
     alarms: Alarms
     tls: bool
     """Whether queues refuse plain HTTP."""
+    functions: list[Function] = field(default_factory=list)
+    """All that were made so far."""
+    failures: dict[str, sqs.Queue] = field(default_factory=dict)
+    """All queues of failures, by what fails there."""
 
 
 class Function(Construct):
-    """A Lambda function with a log of its own, traced, alarmed, and allowed only what it is granted."""
+    """A Lambda function with a log of its own, traced, alarmed, and allowed only what it is granted.
+
+    `rings` is whether repeated failures have an alarm of their own; those of a scheduled run all end in a queue.
+    """
 
     def __init__(
         self,
@@ -43,6 +52,7 @@ class Function(Construct):
         timeout: Duration,
         memory: int,
         environment: Mapping[str, str],
+        rings: bool = True,
     ) -> None:
         super().__init__(scope, construct_id)
         log = logs.LogGroup(self, "Log", retention=logs.RetentionDays.ONE_MONTH, removal_policy=RemovalPolicy.DESTROY)
@@ -62,13 +72,16 @@ class Function(Construct):
             environment={
                 "POLLBRIDGE_CONFIG": "pollbridge.json",
                 "POWERTOOLS_SERVICE_NAME": folder,
-                "POWERTOOLS_METRICS_NAMESPACE": "pollbridge",
+                "POWERTOOLS_METRICS_NAMESPACE": namespace(Stack.of(self).stack_name),
                 "POWERTOOLS_LOG_LEVEL": "INFO",
                 **environment,
             },
         )
         self.may("logs:CreateLogStream", "logs:PutLogEvents", on=[log.log_group_arn])
-        workshop.alarms.when_failing(self.function, name=self.node.path.partition("/")[2])
+        self.label = self.node.path.partition("/")[2]
+        if rings:
+            workshop.alarms.when_failing(self.function, name=self.label)
+        workshop.functions.append(self)
         acknowledge(
             self.policy,
             "AwsSolutions-IAM5[Resource::*]",

@@ -10,6 +10,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from infra.constructs.alarms import Call
 from infra.constructs.functions import Function, Workshop
 from infra.constructs.history import History
 from infra.constructs.publishing import Bus
@@ -79,6 +80,7 @@ class Notifier(Construct):
         hurry: str,
     ) -> None:
         super().__init__(scope, name)
+        self.service = f"{destination.type}_notifier"
         self.queue = WorkQueue(
             self,
             "Deliveries",
@@ -86,7 +88,8 @@ class Notifier(Construct):
             # The notifier counts attempts itself; this is only the net below it.
             receives=1000,
             workshop=workshop,
-            meaning=f'Events couldn\'t be delivered to {name}: see "Dead letters" in docs/operating.md.',
+            work=f"events for {name}",
+            call=Call(meaning=f"Events couldn't be delivered to {name}.", runbook="events-could-not-be-delivered"),
         )
         route = Route(
             self,
@@ -100,7 +103,7 @@ class Notifier(Construct):
             self,
             "Notifier",
             workshop=workshop,
-            folder=f"{destination.type}_notifier",
+            folder=self.service,
             timeout=self.TIMEOUT,
             memory=256,
             environment={

@@ -5,24 +5,41 @@ from __future__ import annotations
 from aws_cdk import Duration
 from constructs import Construct
 
-from infra.constructs.alarms import Finding
+from infra.constructs.alarms import Call, Finding
 from infra.constructs.functions import Function, Workshop
 from infra.constructs.history import History
 from infra.constructs.queues import FailureQueue
 from infra.constructs.schedules import Tick
+from pollbridge import metrics
 from pollbridge.config import Connection
 
 FINDINGS = (
     Finding(
-        metric="MinutesBehind",
+        metric=metrics.MINUTES_BEHIND,
         threshold=15,
         spells=3,
-        meaning="The polls of {connection} fall behind: more work than the limits let through, or a vendor in trouble;"
-        " see docs/operating.md.",
+        call=Call(
+            meaning="The polls of {connection} fall behind: more work than the limits let through, or a vendor in"
+            " trouble.",
+            runbook="a-connections-polls-fall-behind",
+        ),
     ),
     Finding(
-        metric="Troubles",
-        meaning="{connection} brings no answers, or refuses the key; see docs/operating.md.",
+        metric=metrics.UNFINISHED,
+        statistic="Sum",
+        threshold=4,
+        spells=6,
+        call=Call(
+            meaning="For half an hour four of five sweeps of {connection} did not get through what was due.",
+            runbook="a-connections-sweeps-take-too-long",
+        ),
+    ),
+    Finding(
+        metric=metrics.TROUBLES,
+        call=Call(
+            meaning="{connection} brings no answers, or refuses the key.",
+            runbook="a-connection-brings-no-answers",
+        ),
     ),
 )
 """What the sweeps of a connection tell of it, and what that means to whoever is woken up by it."""
@@ -51,6 +68,7 @@ class Poller(Construct):
             timeout=Duration.seconds(55),
             memory=512,
             environment={"CONNECTION": name, "TABLE": history.name},
+            rings=False,
         )
         history.grant_recording(function)
         history.grant_looking_up(function)
@@ -58,7 +76,7 @@ class Poller(Construct):
         function.may_read_secrets(*connection.secrets)
         tick = Tick(self, "Tick", function=function, rate="1 minute", missed=missed, on=scheduled)
         if scheduled:
-            workshop.alarms.when_silent(function.function, name=f"poller of {name}", during=Duration.minutes(5))
-            for finding in FINDINGS:
-                workshop.alarms.when_sweeps_tell(function.function, finding, connection=name)
-        self.function_name, self.schedule = function.name, tick.name
+            workshop.alarms.when_not_swept(function.function, connection=name)
+        for finding in FINDINGS:
+            workshop.alarms.when_sweeps_tell(function.function, finding, connection=name)
+        self.function, self.function_name, self.schedule = function, function.name, tick.name

@@ -9,6 +9,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from infra.constructs.alarms import Call
 from infra.constructs.functions import Function, Workshop
 from infra.constructs.history import History
 from infra.constructs.queues import FailureQueue
@@ -83,7 +84,10 @@ class Publisher(Construct):
             self,
             "Failures",
             workshop=workshop,
-            meaning="Recorded changes couldn't be published; the messages name the stream records.",
+            call=Call(
+                meaning="Recorded changes couldn't be published; the messages name the stream records.",
+                runbook="changes-could-not-be-published",
+            ),
         )
         failures.take_failures_of(function)
         function.is_only_fed()
@@ -109,4 +113,5 @@ class Publisher(Construct):
         )
         mapping.node.add_dependency(function.role)
         workshop.alarms.when_behind(function.function, name="publisher")
-        self.function_name, self.mapping, self.failures = function.name, mapping.ref, failures
+        self.function, self.mapping, self.failures = function, mapping.ref, failures
+        self.function_name = function.name

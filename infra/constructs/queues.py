@@ -9,6 +9,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.constructs.acknowledged import acknowledge
+from infra.constructs.alarms import Call
 from infra.constructs.functions import Function, Workshop
 
 LONGEST = Duration.days(14)
@@ -19,7 +20,7 @@ class FailureQueue(Construct):
     """Where what failed waits for a person. Not empty = alarm; it outlives the stack."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, workshop: Workshop, meaning: str, kept: Duration = LONGEST
+        self, scope: Construct, construct_id: str, *, workshop: Workshop, call: Call, kept: Duration = LONGEST
     ) -> None:
         super().__init__(scope, construct_id)
         self.queue = sqs.Queue(
@@ -31,7 +32,8 @@ class FailureQueue(Construct):
             removal_policy=RemovalPolicy.RETAIN,
         )
         _close(self.queue)
-        workshop.alarms.when_not_empty(self.queue, meaning=meaning)
+        workshop.alarms.when_not_empty(self.queue, call=call)
+        workshop.failures[self.node.path.partition("/")[2]] = self.queue
         for rule in ("AwsSolutions-SQS3", "Serverless-SQSRedrivePolicy"):
             acknowledge(self.queue, rule, "This queue is itself where failures end.")
 
@@ -45,13 +47,24 @@ class FailureQueue(Construct):
 
 
 class WorkQueue(Construct):
-    """A queue that one function works off, and the queue of what it couldn't do."""
+    """A queue that one function works off, and the queue of what it couldn't do.
+
+    `work` is what its messages are, in the plural; `call` is what a message among the failures says.
+    """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, timeout: Duration, receives: int, workshop: Workshop, meaning: str
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        timeout: Duration,
+        receives: int,
+        workshop: Workshop,
+        work: str,
+        call: Call,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.failures = FailureQueue(self, "Failures", workshop=workshop, meaning=meaning)
+        self.failures = FailureQueue(self, "Failures", workshop=workshop, call=call)
         self.queue = sqs.Queue(
             self,
             "Queue",
@@ -66,6 +79,7 @@ class WorkQueue(Construct):
             removal_policy=RemovalPolicy.RETAIN,
         )
         _close(self.queue)
+        workshop.alarms.when_not_worked_off(self.queue, work=work)
 
     @property
     def url(self) -> str:

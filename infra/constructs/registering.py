@@ -5,6 +5,7 @@ from __future__ import annotations
 from aws_cdk import Duration
 from constructs import Construct
 
+from infra.constructs.alarms import Call
 from infra.constructs.functions import Function, Workshop
 from infra.constructs.history import History
 from infra.constructs.notifying import Route
@@ -26,7 +27,11 @@ class Registrar(Construct):
             timeout=self.TIMEOUT,
             receives=5,
             workshop=workshop,
-            meaning="Watch requests couldn't be registered; the messages are the requests.",
+            work="watch requests",
+            call=Call(
+                meaning="Watch requests couldn't be registered; the messages are the requests.",
+                runbook="watch-requests-were-refused",
+            ),
         )
         Route(self, "Route", bus=bus, pattern={"detail-type": [WATCH_REQUESTED]}, to=queue)
         function = Function(
