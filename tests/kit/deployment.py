@@ -23,6 +23,11 @@ def environment(state: State, folder: str) -> dict[str, str]:
     return {**state.environment(), **servers, "POLLBRIDGE_LOCAL": folder}
 
 
+def instead(state: State) -> dict[str, str]:
+    """What stands in documents for an address of the reader's own, and which one this deployment has for it."""
+    return {"https://example.com/hooks": f"http://127.0.0.1:{state.ports['inbox']}/webhook/service"}
+
+
 def fresh(state: State) -> None:
     """Forget everything that happened: jobs, histories, messages, troubles of vendors and receivers."""
     with _leading_to(state):
