@@ -270,7 +270,7 @@ def marginal(rows: Mapping[str, Row]) -> Iterator[str]:
     yield f"{'':<34}{'$ per million':>14}"
     tick, secret = dollars(rows["none"].total) / 60, PRICES["secret_read"].usd
     yield f"{'a tick with nothing due':<34}{tick * 1e6:>14.2f}"
-    yield f"{'a tick with something due':<34}{(tick + PRICES['secret_read'].usd) * 1e6:>14.2f}   the secret is read"
+    yield f"{'a tick with something due':<34}{(tick + secret) * 1e6:>14.2f}   the secret is read"
     yield f"{'a look at a job that is due':<34}{poll * 1e6:>14.2f}   {poll_seconds * 1e6:.0f} µs of CPU"
     yield (
         f"{'a change, with all that follows':<34}{change * 1e6:>14.2f}   {change_seconds * 1e6:.0f} µs of CPU, "
