@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution, distributions
 from pathlib import Path, PurePath
@@ -27,14 +28,18 @@ DEPENDENCIES = {
     "webhook_notifier": (*COMMON, "httpcore", "standardwebhooks"),
     "registrar": COMMON,
     "auditor": COMMON,
+    "api": COMMON,
 }
 """What each function imports, by distribution; theirs follow by themselves."""
 
 NOT_DEPLOYED = ("api", "cli", "local", "__pycache__")
-"""Rooms of pollbridge that no function enters."""
+"""Rooms of pollbridge that no function enters, but for the one that is called so."""
 
 AWS_SERVICES = ("dynamodb", "events", "secretsmanager", "sqs")
 """All that a function may call; botocore's other 400 descriptions stay at home."""
+
+MORE = {"api": ("aws_lambda_powertools/event_handler", "botocore/data/cloudformation")}
+"""Folders of its distributions that a function takes and the others leave at home."""
 
 PACKAGING = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
 UNREAD = frozenset({".c", ".h", ".pxd", ".pyc", ".pyi", ".pyx"})
@@ -103,7 +108,7 @@ class Bundler:
             _put(folder / "pollbridge.json", self.configuration.encode())
             self._compile(folder)
             for distribution in _closure(DEPENDENCIES[function], self.platform, [str(installed)]):
-                for file in _with_bytecode(_files(distribution), installed):
+                for file in _with_bytecode(_files(distribution, [function]), installed):
                     _put(folder / file, (installed / file).read_bytes())
 
         return _once(self.root / ".build" / f"{self.platform.name}-{function}-{key}", fill)
@@ -114,7 +119,8 @@ class Bundler:
         source = self.root / "src"
         for path in sorted((source / "pollbridge").rglob("*")):
             file = path.relative_to(source)
-            if path.is_file() and file.parts[1] not in NOT_DEPLOYED and "__pycache__" not in file.parts:
+            room = file.parts[1]
+            if path.is_file() and (room == function or room not in NOT_DEPLOYED) and "__pycache__" not in file.parts:
                 yield file.as_posix(), path.read_bytes()
 
     def _installed(self) -> Path:
@@ -129,7 +135,7 @@ class Bundler:
             if self.platform.tags:
                 _download(lock, self.platform, folder)
             for distribution in here:
-                for file in (*_files(distribution), *_record(distribution)):
+                for file in (*_files(distribution, DEPENDENCIES), *_record(distribution)):
                     _put(folder / file, Path(str(distribution.locate_file(file))).read_bytes())
             self._compile(folder)
 
@@ -183,9 +189,10 @@ def _required(distribution: Distribution, extra: str, platform: Platform) -> Ite
             yield requirement
 
 
-def _files(distribution: Distribution) -> list[PurePath]:
-    """What a bundle takes of a distribution."""
-    return [file for file in distribution.files or () if _used(file)]
+def _files(distribution: Distribution, functions: Iterable[str]) -> list[PurePath]:
+    """What the bundles of these functions take of a distribution."""
+    more = {PurePath(folder) for function in functions for folder in MORE.get(function, ())}
+    return [file for file in distribution.files or () if _used(file, more)]
 
 
 def _record(distribution: Distribution) -> list[PurePath]:
@@ -201,13 +208,13 @@ def _with_bytecode(files: Iterable[PurePath], folder: Path) -> Iterator[PurePath
             yield from (path.relative_to(folder) for path in compiled)
 
 
-def _used(file: PurePath) -> bool:
+def _used(file: PurePath, more: AbstractSet[PurePath]) -> bool:
     match file.parts:
-        case ("..", *_) | ("bin", *_):
+        case ("..", *_) | ("bin", *_) | (*_, "swagger_ui", _):
             return False
-        case ("botocore", "data", service, _, *_):
-            return service in AWS_SERVICES
-        case ("aws_lambda_powertools", "event_handler", *_):
+        case ("botocore", "data", service, _, *_) if service not in AWS_SERVICES and more.isdisjoint(file.parents):
+            return False
+        case ("aws_lambda_powertools", "event_handler", *_) if more.isdisjoint(file.parents):
             return False
     return file.name not in PACKAGING and file.suffix not in UNREAD and "tests" not in file.parts
 

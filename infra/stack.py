@@ -11,6 +11,7 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from infra.constructs.alarms import Alarms, Call
+from infra.constructs.api import Api
 from infra.constructs.auditing import Auditor
 from infra.constructs.dashboard import Dashboard
 from infra.constructs.functions import CodeOf, Workshop
@@ -107,6 +108,19 @@ class Pollbridge(Stack):
             publisher=publisher.function,
         )
 
+        api = (
+            Api(
+                self,
+                "Api",
+                workshop=workshop,
+                history=history,
+                destinations=[notifier.queue for notifier in notifiers.values()],
+                emulated=emulated,
+            )
+            if configuration.api.enabled
+            else None
+        )
+
         CfnOutput(self, "BusName", value=bus.ref, description="The event bus to hang rules on")
         CfnOutput(self, "TableName", value=history.name, description="The table of jobs and their history")
         CfnOutput(self, "AlarmTopic", value=alarms.topic.topic_arn, description="Where the alarms go")
@@ -122,6 +136,7 @@ class Pollbridge(Stack):
                 "publisher": publisher.function_name,
                 "registrar": registrar.function_name,
                 "auditor": auditor.function_name,
+                "api": api.parts if api else None,
                 "destinations": {name: notifier.parts for name, notifier in notifiers.items()},
                 "scheduled": scheduled,
                 "schedules": {name: poller.schedule for name, poller in pollers.items()},

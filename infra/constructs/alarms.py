@@ -113,6 +113,17 @@ class Alarms(Construct):
             missing=cloudwatch.TreatMissingData.BREACHING,
         )
 
+    def when_breaking(self, function: lambda_.Function, *, name: str) -> None:
+        """Ring when what answers at a function's URL breaks, or cannot, in two of three spells of five minutes."""
+        self._ring(
+            function,
+            "Breaking",
+            metric=function.metric("Url5xxCount", period=FIVE_MINUTES, statistic="Sum"),
+            call=Call(meaning=f"The {name} keeps answering 5xx; its log says why.", runbook="the-api-keeps-breaking"),
+            spells=3,
+            of_which=2,
+        )
+
     def when_silent(self, function: lambda_.Function, *, during: Duration, call: Call) -> None:
         """Ring when a function wasn't invoked: it died, or its schedule is off."""
         self._ring(

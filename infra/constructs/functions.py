@@ -112,6 +112,14 @@ class Function(Construct):
             "Fed by a mapping, which keeps what failed; never invoked asynchronously.",
         )
 
+    def is_only_asked(self) -> None:
+        """State that nothing invokes this function asynchronously: who asks hears of its failures."""
+        acknowledge(
+            self.function,
+            "Serverless-LambdaDLQ",
+            "Answers requests, whose callers hear of what failed; never invoked asynchronously.",
+        )
+
     def _secret_arn(self, name: str) -> str:
         if name.startswith("arn:"):
             return name

@@ -67,6 +67,11 @@ class History(Construct):
         """Read an item again and update it."""
         function.may("dynamodb:GetItem", "dynamodb:UpdateItem", on=[self._table.table_arn])
 
+    def grant_listing(self, function: Function) -> None:
+        """Go through a job's items, the jobs by state and by slot, and the timeline."""
+        indexes = [f"{self._table.table_arn}/index/{name}" for name in ("by_state", "due", "timeline")]
+        function.may("dynamodb:Query", on=[self._table.table_arn, *indexes])
+
     def grant_querying(self, function: Function, index: str) -> None:
         function.may("dynamodb:Query", on=[f"{self._table.table_arn}/index/{index}"])
 

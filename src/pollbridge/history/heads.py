@@ -368,7 +368,9 @@ class Heads:
 
     def _in_state(self, connection: str, state: str, since: datetime | None, until: str | None) -> Iterator[Head]:
         condition, values = "connection_state = :state", {":state": by_state(connection, state)}
-        # A sort key may be named in one condition only.
+        # A sort key may be named in one condition only, and a span that ends before it begins is refused.
+        if since and until and until < sortable(since):
+            return
         if since and until:
             condition += " AND changed_at BETWEEN :since AND :until"
         elif since or until:

@@ -51,6 +51,8 @@ class Timeline:
             day += DAY
 
     def _of_day(self, day: datetime, first: str, last: str, *, forward: bool) -> Iterator[Told]:
+        if last < first:
+            return  # DynamoDB refuses a span that ends before it begins.
         values = {":day": {"S": sortable(day)[:10]}, ":since": {"S": first}, ":until": {"S": last}}
         condition = "#day = :day AND moment BETWEEN :since AND :until"
         names = {"#day": "day"}
