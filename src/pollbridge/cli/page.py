@@ -71,6 +71,9 @@ REASONS = {
 COMMAND = re.compile(r"pollbridge [^;]+")
 """In a text that says what to do a command goes up to a semicolon, or to the end."""
 
+GLUE = "\0"
+"""A blank that no line ends at."""
+
 
 def local_when(moment: datetime, today: datetime) -> str:
     """In the local zone, with its name; of today the time is enough."""
@@ -149,29 +152,34 @@ class Page:
         if notes:
             click.echo()
         for note in notes:
-            self._text(note, "", colour=QUIETLY)
+            self._text(_whole(note), "", colour=QUIETLY)
 
     def _do(self, do: str | None, indent: str) -> None:
         """What was said once on the page is not said again."""
         if do and do not in self.advised:
             self.advised.add(do)
-            self._text(do, f"{indent}→ ", f"{indent}  ")
+            self._text(_whole(do), f"{indent}→ ", f"{indent}  ")
 
     def _line(self, text: str, **style: Any) -> None:
         click.echo(click.style(plain(text), **style))
 
     def _text(self, text: str, first: str, indent: str | None = None, *, colour: str | None = None) -> None:
-        """Wrapped behind `first`, which may be coloured; commands stay on one line, to be copied."""
+        """Wrapped behind `first`, which may be coloured."""
         indent = first if indent is None else indent
-        whole = COMMAND.sub(lambda match: match[0].replace(" ", "\0"), plain(text))
+        glued = "".join(one if one == GLUE else plain(one) for one in text)
         width = max(self.width - len(indent), NARROWEST // 2)
-        lines = textwrap.wrap(whole, width, break_long_words=False, break_on_hyphens=False) or [""]
+        lines = textwrap.wrap(glued, width, break_long_words=False, break_on_hyphens=False) or [""]
         for number, line in enumerate(lines):
-            told = line.replace("\0", " ")
+            told = line.replace(GLUE, " ")
             click.echo((first if number == 0 else indent) + (click.style(told, fg=colour) if colour else told))
 
 
 # What there is to say
+
+
+def _whole(text: str) -> str:
+    """Commands stay on one line, so that they can be copied."""
+    return COMMAND.sub(lambda match: match[0].replace(" ", GLUE), text)
 
 
 def _standing(story: Story) -> Mapping[str, str]:
@@ -179,7 +187,7 @@ def _standing(story: Story) -> Mapping[str, str]:
     return {
         "state": _state(story),
         "name": (head.snapshot.name if head.snapshot else None) or "",
-        "labels": ", ".join(f"{name}={value}" for name, value in head.labels.items()),
+        "labels": clip(", ".join(f"{name}={value}" for name, value in head.labels.items()), TEXT_LIMIT),
         "watched": _watched(story),
         "looked at": _looked_at(story),
         "ticks": _ticks(story.looks, story),

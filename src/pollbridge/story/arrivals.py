@@ -181,7 +181,7 @@ def _pending(delivery: Delivery, receiver: Receiver, resend: str, clocks: Clocks
         return f"not yet: {failed}it comes back by itself", None
     if until <= clocks.wall:
         return f"not yet: {failed}due since {when(until)}", "if it stays so: pollbridge doctor"
-    return f"not yet: {failed}tried again at {when(until)}", f"nothing; to mend it sooner: {resend}"
+    return f"not yet: {failed}tried again at {when(until)}", f"it comes by itself; at once: {resend}"
 
 
 def _enabled(receiver: Receiver, resend: str) -> str:

@@ -70,15 +70,13 @@ def _of_earlier_ones(story: Story) -> Iterator[str]:
     """Those among the changes before the last that went wrong."""
     wrong: dict[str, list[str]] = {}
     for told in story.changes[:-1]:
-        name = f"v{told.version}"
+        missing = [each.name for each in told.arrivals if each.outcome not in QUIET]
         if told.remark and not told.change.silent:
-            wrong.setdefault(f"on the bus: {told.remark.says}", []).append(name)
-        elif missing := [each for each in told.arrivals if each.outcome not in QUIET]:
-            wrong.setdefault(_and([each.name for each in missing]), []).append(name)
+            wrong.setdefault(f"not published: {told.remark.says}", []).append(f"v{told.version}")
+        elif missing:
+            wrong.setdefault(f"not with {_and(missing)}", []).append(f"v{told.version}")
     for what, versions in wrong.items():
-        is_ = "is" if len(versions) == 1 else "are"
-        where = f"not {what}" if what.startswith("on the bus") else f"not with {what}"
-        yield f"{_and(versions)} {is_} {where}."
+        yield f"{_and(versions)} {'is' if len(versions) == 1 else 'are'} {what}."
 
 
 def _of_newer_ones(story: Story) -> Iterator[str]:
