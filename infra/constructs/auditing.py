@@ -16,10 +16,10 @@ from pollbridge import metrics
 FINDINGS = (
     Finding(
         metric=metrics.OLDEST_UNPUBLISHED,
-        threshold=3600,
+        threshold=Duration.minutes(15).to_seconds(),
         call=Call(
-            meaning="Events are more than an hour old and not on the bus, though the auditor tried.",
-            runbook="events-are-not-published",
+            meaning="Events were not on the bus a quarter of an hour after they were recorded; the auditor took over.",
+            runbook="events-stayed-unpublished",
         ),
     ),
     Finding(

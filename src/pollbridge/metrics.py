@@ -64,7 +64,7 @@ NOT_DELIVERED = Metric(
 OLDEST_UNPUBLISHED = Metric(
     "OldestUnpublished",
     ("auditor",),
-    "age of the oldest event that is not on the bus after an audit; one called poison does not count",
+    "age of the oldest event that an audit found recorded and not on the bus; one called poison does not count",
     unit="Seconds",
 )
 POISON_ENTRIES = Metric("PoisonEntries", ("auditor",), "events that the auditor has given up publishing")

@@ -93,14 +93,16 @@ Synthesize = Callable[..., Template]
 
 @pytest.fixture(scope="session")
 def synthesize(tmp_path_factory: pytest.TempPathFactory) -> Synthesize:
-    def synthesize(values: Mapping[str, Any] = CONFIGURATION, *, checked: bool = False, **options: Any) -> Template:
+    def synthesize(
+        values: Mapping[str, Any] = CONFIGURATION, *, checked: bool = False, name: str = "Pollbridge", **options: Any
+    ) -> Template:
         configuration: Configuration = check(values, "test")
         app = App(outdir=str(tmp_path_factory.mktemp("cdk.out")))
         if checked:
             Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
         stack = Pollbridge(
             app,
-            "Pollbridge",
+            name,
             configuration=configuration,
             code=lambda function: lambda_.Code.from_inline(f"# {function}"),
             runtime=lambda_.Runtime.PYTHON_3_14,

@@ -20,7 +20,9 @@ def test_another_destination_leaves_every_other_resource_as_it_is(template: Temp
     wider = synthesize({**CONFIGURATION, "destinations": {**CONFIGURATION["destinations"], "more": more}})
     before, after = (json.loads(each.text)["Resources"] for each in (template, wider))
 
-    assert [name for name in before if before[name] != after.get(name)] == ["Configuration"]
+    (dashboard,) = template.all("CloudWatch::Dashboard")
+    changed = {name for name in before if before[name] != after.get(name)}
+    assert changed == {"Configuration", dashboard.id}
 
 
 def test_what_holds_the_history_outlives_the_stack(template: Template) -> None:
@@ -43,6 +45,7 @@ def test_only_the_bus_has_a_name_of_our_choice(template: Template) -> None:
             "TopicName",
             "LogGroupName",
             "AlarmName",
+            "DashboardName",
         )
         if isinstance(resource.get(name), str) and resource[name] not in template.resources
     ]
@@ -57,8 +60,8 @@ def test_commands_find_every_part_of_the_deployment_in_its_metadata(template: Te
     assert found["format"] == 1
     assert set(found["pollers"]) == set(CONFIGURATION["vendors"]) == set(found["config"]["vendors"])
     assert set(found["destinations"]) == set(CONFIGURATION["destinations"])
-    assert {"table", "bus", "publisher", "registrar", "auditor"} <= set(found)
+    assert {"table", "bus", "publisher", "registrar", "auditor", "dashboard"} <= set(found)
 
 
-def test_outputs_name_the_bus_the_table_and_the_alarm_topic(template: Template) -> None:
-    assert set(json.loads(template.text)["Outputs"]) == {"BusName", "TableName", "AlarmTopic"}
+def test_outputs_name_the_bus_the_table_the_alarm_topic_and_the_dashboard(template: Template) -> None:
+    assert set(json.loads(template.text)["Outputs"]) == {"BusName", "TableName", "AlarmTopic", "DashboardName"}

@@ -42,7 +42,7 @@ class Audit:
     disabled: Mapping[str, Disabled]
     """Destinations that nothing is delivered to, with the reason."""
     oldest: timedelta
-    """Age of the oldest entry that is not published now, and is not poison either; 0 when there is none."""
+    """Age of the oldest entry that was found unpublished and is not poison; 0 when there was none."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -80,9 +80,7 @@ class Auditor:
         published: list[Entry] = []
         refused: list[Entry] = []
         # Batch by batch, so that an audit that runs out of time has counted no tries it didn't make.
-        unreached: list[Entry] = []
-        to_publish = batches(self._worth_a_try(now, poison))
-        for batch in to_publish:
+        for batch in batches(self._worth_a_try(now, poison)):
             for entry in batch:
                 self.publication.count_try(entry)
             took, left = self.bus.publish(batch)
@@ -91,7 +89,6 @@ class Auditor:
             published += took
             refused += left
             if time_left() < MARGIN:
-                unreached = next(to_publish, [])
                 break
         return Audit(
             tuple(published),
@@ -99,7 +96,7 @@ class Auditor:
             tuple(poison),
             tuple(self._orphans(now.hour)),
             self._disabled(),
-            max((now - read_iso(entry.observed_at) for entry in (*refused, *unreached)), default=timedelta(0)),
+            max((now - read_iso(entry.observed_at) for entry in (*published, *refused)), default=timedelta(0)),
         )
 
     def _disabled(self) -> dict[str, Disabled]:
