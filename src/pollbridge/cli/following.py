@@ -16,15 +16,17 @@ import click
 from pollbridge.cli.clock import Clock
 from pollbridge.cli.deployment import Deployment, find
 from pollbridge.cli.ending import ending, nobody_reads
+from pollbridge.cli.names import CONNECTION, KEY
 from pollbridge.cli.outage import Outage
 from pollbridge.cli.output import fail, harmless, print_json
 from pollbridge.cli.read import Since
-from pollbridge.cli.telling import Lines, line_up, say
+from pollbridge.cli.telling import Lines
 from pollbridge.history.connections import Connections
 from pollbridge.history.heads import job_pk
 from pollbridge.history.timeline import Timeline, Told, told_of
 from pollbridge.model.instant import from_minute, read_iso
-from pollbridge.model.job import JobKey, State
+from pollbridge.model.job import JobKey
+from pollbridge.model.state import State
 from pollbridge.watches import WatchRefused
 
 LOOK_EVERY = 2.0
@@ -165,8 +167,8 @@ def _within(spans: Mapping[str | None, Span], connection: str | None, moment: da
 
 @click.command()
 @click.option("-f", "--follow", is_flag=True, help="Go on with new events as they are recorded, until Ctrl-C.")
-@click.option("--job", metavar="KEY", help="Only events of this job.")
-@click.option("--vendor", metavar="NAME", help="Only this vendor or connection.")
+@click.option("--job", type=KEY, help="Only events of this job.")
+@click.option("--vendor", type=CONNECTION, help="Only this vendor or connection.")
 @click.option(
     "--state",
     "states",
@@ -216,7 +218,7 @@ def tail(  # noqa: PLR0917 - click passes them by name
 
 
 def _feed(deployment: Deployment, clock: Clock) -> Feed:
-    return Feed(Timeline(deployment.table), deployment.connections, list(deployment.configuration.vendors), clock.wall)
+    return Feed(Timeline(deployment.table), deployment.connections, list(deployment.vendors), clock.wall)
 
 
 def _newest(deployment: Deployment, wanted: Wanted, since: datetime | None, clock: Clock) -> Iterator[Event]:
@@ -224,7 +226,7 @@ def _newest(deployment: Deployment, wanted: Wanted, since: datetime | None, cloc
         events = map(Event.of, _of_job(deployment, wanted.job))
         return itertools.takewhile(lambda event: since is None or event.observed_at >= since, events)
     # Ticks made by hand may run ahead of the clock.
-    now = deployment.connections.clock(deployment.configuration.vendors, clock.wall())
+    now = deployment.connections.clock(deployment.vendors, clock.wall())
     return map(Event.of, Timeline(deployment.table).newest_first(since or now - RECENT, now + AHEAD))
 
 
@@ -243,8 +245,10 @@ def _show(events: Sequence[Event], lines: Lines, *, as_json: bool, follow: bool)
         for event in events:
             _print_line(event)
     else:
-        for line in line_up(lines, [(event.detail_type, event.detail) for event in events]):
-            say(line)
+        for event in events:
+            lines.expect(event.detail_type, event.detail)
+        for event in events:
+            click.echo(lines.of(event.detail_type, event.detail))
 
 
 def _nothing(wanted: Wanted, since: datetime | None) -> str:
@@ -264,7 +268,7 @@ def _follow(feed: Feed, wanted: Wanted, clock: Clock, lines: Lines, *, as_json: 
             if as_json:
                 _print_line(event)
             else:
-                say(lines.of(event.detail_type, event.detail))
+                click.echo(lines.of(event.detail_type, event.detail))
 
 
 def _job(deployment: Deployment, text: str | None) -> JobKey | None:
@@ -280,7 +284,7 @@ def _job(deployment: Deployment, text: str | None) -> JobKey | None:
 
 
 def _vendor(deployment: Deployment, name: str | None) -> str | None:
-    configured = deployment.configuration.vendors
-    if name is not None and name not in {each for pair in configured.items() for each in (pair[0], pair[1].type)}:
+    configured = deployment.vendors
+    if name is not None and name not in {*configured, *configured.values()}:
         fail(f"there is no vendor or connection {name!r} here; configured: {', '.join(configured)}")
     return name

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-import click
+from click import unstyle
 
-from pollbridge.cli.output import local_time, plain
+from pollbridge.cli.output import GAP, local_time, plain, styled, width
 from pollbridge.model.change import Reason
 from pollbridge.model.event import DISABLED, RECOVERED, UNREACHABLE
-from pollbridge.model.job import State
+from pollbridge.model.state import State
 from pollbridge.notifying.slack.text import span
 
 WIDE = 160
 """Columns of a terminal in which a job is named by its whole key."""
 
-NAME_ROOM = 72
+NAME_ROOM = 96
 """Columns up to which names are lined up."""
 
 ERROR_ROOM = 30
@@ -29,78 +27,46 @@ ERROR_LONG = 200
 
 ID_SHORT = 12
 
-_STYLES: Mapping[str, Mapping[str, Any]] = {
-    State.PENDING: {"dim": True},
-    State.RUNNING: {"fg": "cyan"},
-    State.RETRYING: {"fg": "blue"},
-    State.SUCCEEDED: {"fg": "green"},
-    State.PARTIALLY_FAILED: {"fg": "yellow"},
-    State.FAILED: {"fg": "red"},
-    State.CANCELLED: {"fg": "magenta"},
-    State.HALTED: {"fg": "yellow"},
-    State.ARCHIVED: {"dim": True},
-    State.UNKNOWN: {"fg": "magenta"},
-    "lost": {"fg": "red"},
-    "expired": {"fg": "yellow"},
-    "recovered": {"fg": "green"},
-    "disabled": {"fg": "red"},
-}
-_TROUBLE: Mapping[str, Any] = {"fg": "red"}
-
-
-def state_style(word: str) -> Mapping[str, Any]:
-    """How a state looks on a terminal, as `click.style` takes it; a vendor's trouble is red."""
-    return _STYLES.get(word, {})
-
-
-def colours(stream: TextIO) -> bool:
-    """Whether the stream is a terminal that wants colour, by https://no-color.org too."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
 
 @dataclass(slots=True)
 class Lines:
     """Makes lines for one stream: names lined up as far as they are known, errors cut to what room there is."""
 
-    whole: bool
+    whole: bool = True
     """Name jobs by their whole key."""
-    width: int | None
+    room: int | None = None
     """Columns of the terminal; None where the lines go elsewhere."""
-    named: int = field(default=0, init=False)
+    longest: int = field(default=0, init=False)
+    """The longest name so far."""
 
     @classmethod
     def to(cls, stream: TextIO) -> Lines:
         """Whole keys for a file, a pipe or a wide terminal."""
-        width = shutil.get_terminal_size().columns if stream.isatty() else None
-        return cls(whole=width is None or width >= WIDE, width=width)
+        room = shutil.get_terminal_size().columns if stream.isatty() else None
+        return cls(whole=room is None or room >= WIDE, room=room)
+
+    def expect(self, detail_type: str, event: Mapping[str, Any]) -> None:
+        """Line up the next names with that of this event too."""
+        self.longest = max(self.longest, min(width(self._name(detail_type, event)), NAME_ROOM))
 
     def of(self, detail_type: str, event: Mapping[str, Any]) -> str:
-        """One line, coloured; who prints it takes the colour away where it isn't wanted."""
+        """One line, coloured; `click.echo` takes the colour away where it isn't wanted."""
+        self.expect(detail_type, event)
         name = self._name(detail_type, event)
-        self.named = max(self.named, min(len(name), NAME_ROOM))
         steps, notes = _about(detail_type, event)
-        error, links = plain(event.get("error") or ""), event.get("links") or ()
-        bare = [local_time(event["observed_at"]), f"{name:<{self.named}}", " → ".join(steps), *notes]
-        used = len("  ".join(bare)) + 2
-        room = max(ERROR_ROOM, self.width - used) if self.width else ERROR_LONG
-        styled = [*bare[:2], " → ".join(styled(step) for step in steps), *notes]
-        return "  ".join(
-            [*styled, *filter(None, [_clipped(error, room), *(plain(link["href"]) for link in links[:1])])]
-        )
+        named = name + " " * (self.longest - width(name))
+        begin = GAP.join([local_time(event["observed_at"]), named, " → ".join(map(styled, steps)), *notes])
+        error = plain(event.get("error") or "")
+        room = max(ERROR_ROOM, self.room - width(unstyle(begin)) - len(GAP)) if self.room else ERROR_LONG
+        link = next((plain(link["href"]) for link in event.get("links") or ()), "")
+        return GAP.join(filter(None, [begin, _clipped(error, room), link]))
 
     def _name(self, detail_type: str, event: Mapping[str, Any]) -> str:
-        if job := event.get("job"):
-            return plain(job["key"]) if self.whole else short_name(event)
+        if "job" in event:
+            return plain(event["job"]["key"]) if self.whole else short_name(event)
         if detail_type == DISABLED:
             return plain(f"destination {event['destination']}")
         return plain(f"{event['connection']} {event['scope'] or ''}".strip())
-
-
-def line_up(lines: Lines, events: list[tuple[str, Mapping[str, Any]]]) -> list[str]:
-    """Lines of events that are known together."""
-    for detail_type, event in events:
-        lines.of(detail_type, event)
-    return [lines.of(detail_type, event) for detail_type, event in events]
 
 
 def short_name(event: Mapping[str, Any]) -> str:
@@ -159,13 +125,3 @@ def counts(progress: Mapping[str, Any] | None) -> str:
 
 def _clipped(text: str, room: int) -> str:
     return text if len(text) <= room else text[: room - 1] + "…"
-
-
-def styled(word: str) -> str:
-    trouble = {"unreachable", "unauthorized", "forbidden", "no credentials"}
-    return click.style(word, **(_TROUBLE if word in trouble else state_style(word)))
-
-
-def say(line: str, *, err: bool = False) -> None:
-    """Print at once, in colour where that is wanted."""
-    click.echo(line, err=err, color=colours(sys.stderr if err else sys.stdout))

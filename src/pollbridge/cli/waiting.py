@@ -10,11 +10,12 @@ import click
 from pollbridge.cli.clock import Clock
 from pollbridge.cli.deployment import Deployment, find
 from pollbridge.cli.ending import ending
+from pollbridge.cli.names import KEY
 from pollbridge.cli.outage import Outage
-from pollbridge.cli.output import aligned, fail, local_time, plain, print_json, snapshot_text
-from pollbridge.cli.telling import counts, say, styled
+from pollbridge.cli.output import aligned, fail, local_time, plain, print_json, snapshot_text, styled
+from pollbridge.cli.telling import counts
 from pollbridge.history.heads import Head
-from pollbridge.model.job import State
+from pollbridge.model.state import State
 from pollbridge.views import job_json
 from pollbridge.watches import WatchRefused
 
@@ -52,7 +53,7 @@ class Duration(click.ParamType[int]):
 
 
 @click.command()
-@click.argument("key")
+@click.argument("key", type=KEY)
 @click.option("--timeout", type=Duration(), help="Wait no longer than that: seconds, or e.g. 30m. Else without end.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing while waiting.")
 @click.pass_obj
@@ -68,8 +69,7 @@ def wait(clock: Clock | None, key: str, timeout: int | None, as_json: bool) -> N
          1    not known, not followed (any more), or AWS refuses
     """  # noqa: D301 - click wants the character itself
     clock = clock or Clock()
-    with ending():
-        head, code = _wait(find(), key, timeout, clock, quiet=as_json)
+    head, code = _wait(find(), key, timeout, clock, quiet=as_json)
     # How the job ended counts, whether or not somebody reads it.
     with ending(gone=code):
         if as_json:
@@ -96,7 +96,7 @@ def _wait(deployment: Deployment, text: str, timeout: int | None, clock: Clock, 
             fail(f"{key} is not known here: follow it with `pollbridge watch {key}`")
         if (line := _line(head)) != seen and not quiet:
             seen = line
-            say(line, err=True)
+            click.echo(line, err=True)
         if (code := _code(head)) is not None:
             return head, code
         if not head.watched:
