@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -107,8 +111,11 @@ def find() -> Deployment:
     try:
         cloudformation = client("cloudformation")
         region = cloudformation.meta.region_name
-        answer = cloudformation.describe_stack_resource(StackName=name, LogicalResourceId=RESOURCE)
+        answer = _begun(lambda: cloudformation.describe_stack_resource(StackName=name, LogicalResourceId=RESOURCE))
+        # What nearly every command wants next, while AWS thinks.
         table = client("dynamodb")
+        importlib.import_module("pollbridge.history.heads")
+        told = answer.result()
     except ClientError as error:
         fail(_refused(error, name, region))
     except BotoCoreError as error:
@@ -118,10 +125,24 @@ def find() -> Deployment:
     except ValueError as error:
         fail(f"AWS cannot be asked: {error}")
     try:
-        told = json.loads(answer["StackResourceDetail"]["Metadata"])["pollbridge"]
+        told = json.loads(told["StackResourceDetail"]["Metadata"])["pollbridge"]
         return Deployment(name, Table(table, told["table"]), told["bus"], None, told)
     except (KeyError, TypeError, AttributeError, ValueError):
         _deployed_by_another(f"{name} in {region}")
+
+
+def _begun(call: Callable[[], Any]) -> Future[Any]:
+    """The outcome of a call that a thread makes meanwhile; Ctrl-C does not wait for it."""
+    outcome = Future[Any]()
+
+    def make() -> None:
+        try:
+            outcome.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - raised by whoever asks for the outcome
+            outcome.set_exception(error)
+
+    threading.Thread(target=make, daemon=True).start()
+    return outcome
 
 
 def _deployed_by_another(which: str) -> NoReturn:

@@ -32,6 +32,9 @@ class Name(click.ParamType[str]):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
 
+        # Loaded here, as it takes no thought of AWS's: only the asking is to be quick.
+        from pollbridge import aws  # noqa: F401
+
         found: list[str] = []
 
         def ask() -> None:
