@@ -5,11 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -20,8 +19,6 @@ from pollbridge.history.entries import Entries
 from pollbridge.history.heads import Heads
 from pollbridge.history.table import Table
 from pollbridge.model.job import JobKey
-from pollbridge.polling.poller import Poller
-from pollbridge.polling.report import Outcome, Report
 from tests.integration.simulated import Receivers, Vendors, simulated_receivers, simulated_vendors
 from tests.kit.events import cases, event
 from tests.kit.streaming import records
@@ -29,6 +26,7 @@ from tests.kit.sweeping import START, Bench, oration_body, oration_key
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 SIGNING = "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5"
+RECORDED = event("publisher", "recorded")["Records"][0]["dynamodb"]["NewImage"]
 MENTIONLAB = JobKey("mentionlab", "job", "p", "1")
 
 
@@ -147,7 +145,8 @@ def test_the_poller_sweeps_its_connection(
     report = deployment.wake("poller", event("poller", case))
 
     assert (report["outcome"], report["changed"]) == ("completed", 1)
-    assert [(line["message"], line["connection"]) for line in log] == [("swept", "mentionlab")]
+    assert [line["message"] for line in log] == ["recorded", "swept"]
+    assert (log[0]["job"], log[1]["connection"]) == (str(MENTIONLAB), "mentionlab")
     assert "canary" not in str(log)
 
 
@@ -181,44 +180,9 @@ def test_a_missing_secret_is_part_of_the_pollers_result(deployment: Deployment) 
     assert report["errors"] == {"secret vendor is missing: set it with `pollbridge secret set vendor`": 1}
 
 
-def metrics(printed: str) -> dict[str, Any]:
-    """The one record of metrics among what a function printed."""
-    [record] = [json.loads(line) for line in printed.splitlines() if '"_aws"' in line]
-    return cast(dict[str, Any], record)
-
-
-def test_the_poller_counts_what_its_alarms_read(
-    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    swept = Report("mentionlab", START, Outcome.UNFINISHED, Counter(due=9), behind=16, left=7, troubles=2)
-
-    async def sweep(*_: object) -> Report:
-        return swept
-
-    monkeypatch.setattr(Poller, "sweep", sweep)
-    report = deployment.wake("poller", event("poller", "scheduled"))
-
-    told = metrics(capsys.readouterr().out)
-    assert (told["MinutesBehind"], told["JobsLeft"], told["Troubles"], told["Due"]) == ([16], [7], [2], [9])
-    assert (report["behind"], report["left"], report["troubles"]) == (16, 7, 2)
-
-
-def test_the_poller_counts_by_connection_only_and_tells_zero_when_all_is_well(
-    deployment: Deployment, capsys: pytest.CaptureFixture[str]
-) -> None:
-    report = deployment.wake("poller", event("poller", "scheduled"))
-
-    told = metrics(capsys.readouterr().out)
-    assert (told["MinutesBehind"], told["JobsLeft"], told["Troubles"]) == ([0], [0], [0])
-    assert told["connection"] == "mentionlab"
-    [[dimensions]] = [directive["Dimensions"] for directive in told["_aws"]["CloudWatchMetrics"]]
-    assert sorted(dimensions) == ["connection", "service"]
-    assert report.keys().isdisjoint({"behind", "left", "troubles"})
-
-
 def test_the_publisher_publishes_what_the_stream_brings(deployment: Deployment, log: list[dict[str, Any]]) -> None:
     assert failures(deployment.wake("publisher", event("publisher", "recorded"))) == []
-    assert [(line["published"], line["failed"]) for line in log] == [(1, 0)]
+    assert [(line["message"], line["event_id"]) for line in log] == [("published", RECORDED["event_id"]["S"])]
 
 
 def test_the_publisher_reports_the_record_it_cannot_read(deployment: Deployment) -> None:
@@ -289,8 +253,9 @@ def test_the_auditor_publishes_what_was_left_and_names_what_is_lost(
 
     counts = deployment.wake("auditor", event("auditor", "scheduled"))
 
-    assert counts == {"Republished": 1, "RepublishFailed": 0, "PoisonEntries": 0, "OrphanedJobs": 0}
-    assert [line["message"] for line in log] == ["audited"]
+    assert counts == {"republished": 1, "refused": 0, "poison": 0, "orphans": 0, "disabled": 0}
+    assert [line["message"] for line in log] == ["published", "audited"]
+    assert (log[0]["job"], log[0]["republished"]) == (str(oration_key()), 1)
     assert not bench.history(oration_key())[0].unpublished
 
 
@@ -337,7 +302,7 @@ def test_a_missing_secret_is_tried_again_later(
 
     assert failures(deployment.wake(function, woken)) == [woken["Records"][0]["messageId"]]
 
-    assert (log[0]["retried"], log[0]["errors"]) == (1, {})
+    assert [(line["message"], line["outcome"], line["attempt"]) for line in log] == [("delivery", "retried", 1)]
     assert deployment.dead_letters == []
 
 
@@ -404,11 +369,8 @@ def test_a_receiver_that_wants_no_more_is_disabled_and_the_bus_hears_of_it_once(
     assert failures(deployment.wake(function, next_one)) == []
     deployment.wake("publisher", {"Records": records(deployment.table)})
 
-    assert [{name: line[name] for name in ("failed", "disabled") if name in line} for line in log[:2]] == [
-        {"failed": 1},
-        {"disabled": 1},
-    ]
-    assert (log[2]["published"], log[2]["failed"]) == (1, 0)
+    assert [line.get("outcome") for line in log] == ["failed", "disabled", None]
+    assert (log[2]["message"], log[2]["about_destination"]) == ("published", destination)
     assert [letter["Body"] for letter in deployment.dead_letters] == [woken["Records"][0]["body"]]
     [entry] = Entries(deployment.table, START - START, START - START).of_destination(destination)
     assert (entry.detail_type, entry.unpublished) == ("Destination Disabled", False)
