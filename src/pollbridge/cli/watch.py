@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, BinaryIO, NoReturn
+from typing import BinaryIO, NoReturn
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pollbridge.cli.deployment import find, refused, unreachable
+from pollbridge.cli.names import KEY
 from pollbridge.cli.output import fail, plain, print_json
+from pollbridge.cli.progress import progress
 from pollbridge.model.job import JobKey
 from pollbridge.watches import Registration, Watches, WatchRefused, check_labels
 
 MISTAKES_NAMED = 10
-
-MANY = 100
-"""Jobs whose registering takes long enough to show how far it is."""
 
 
 @click.command()
@@ -52,7 +50,7 @@ def watch(keys: tuple[str, ...], labels: tuple[str, ...], file: BinaryIO | None,
 
 
 @click.command()
-@click.argument("key")
+@click.argument("key", type=KEY)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def unwatch(key: str, as_json: bool) -> None:
     """Stop following a job. Its history stays, and discovery does not begin it again."""
@@ -108,15 +106,16 @@ def _checked(watches: Watches, lines: Iterable[tuple[str, str]]) -> list[JobKey]
 
 def _register(registration: Registration, *, quiet: bool) -> None:
     """Follow the jobs; exits saying how far it came when it could not go on."""
+    count = len(registration.keys)
     try:
         with _stopped_by_interrupt(registration):
             if registration.labels:
-                with _progress(registration, "looking at their labels", quiet=quiet) as bar:
-                    registration.check(lambda: bar.update(1))
+                with progress("looking at their labels", count, quiet=quiet) as step:
+                    registration.check(lambda: step(1))
             if registration.refused:
-                _refuse(registration.refused.values(), of=len(registration.keys), so="none is followed")
-            with _progress(registration, "registering", quiet=quiet) as bar:
-                registration.follow(lambda: datetime.now(UTC), lambda: bar.update(1))
+                _refuse(registration.refused.values(), of=count, so="none is followed")
+            with progress("registering", count, quiet=quiet) as step:
+                registration.follow(lambda: datetime.now(UTC), lambda: step(1))
     except KeyboardInterrupt:
         click.echo(f"\npollbridge: interrupted{_so_far(registration)}", err=True)
         raise SystemExit(130) from None
@@ -141,13 +140,6 @@ def _stopped_by_interrupt(registration: Registration) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if registration.stopped:
         raise KeyboardInterrupt
-
-
-def _progress(registration: Registration, text: str, *, quiet: bool) -> AbstractContextManager[Any]:
-    """A bar on stderr, where somebody looks at it and there is time to."""
-    count = len(registration.keys)
-    hidden = quiet or count < MANY or not sys.stderr.isatty()
-    return click.progressbar(length=count, label=f"{text} ({count} jobs)", file=sys.stderr, hidden=hidden)
 
 
 def _so_far(registration: Registration) -> str:
