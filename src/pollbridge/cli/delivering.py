@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,9 @@ import click
 from pollbridge.aws import client
 from pollbridge.cli.clock import Clock
 from pollbridge.cli.deployment import Deployment, find
+from pollbridge.cli.names import DESTINATION, KEY
 from pollbridge.cli.output import columns, fail, local_time, plain, print_json
+from pollbridge.cli.progress import progress
 from pollbridge.cli.queues import waiting
 from pollbridge.cli.read import Since
 from pollbridge.config import Destination
@@ -36,8 +38,8 @@ LOOK_EVERY = 0.5
 
 @click.command()
 @click.option("--failed", is_flag=True, help="Only what did not arrive: failed, disabled, maybe sent.")
-@click.option("--job", metavar="KEY", help="Only events of this job.")
-@click.option("--to", "destination", metavar="DESTINATION", help="Only to this destination.")
+@click.option("--job", type=KEY, help="Only events of this job.")
+@click.option("--to", "destination", type=DESTINATION, help="Only to this destination.")
 @click.option("--since", type=Since(), help="Only events seen since: 7d, with --job all, unless told.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 @click.option("--responses", is_flag=True, help="With --json: also what receivers answered that did not take one.")
@@ -57,20 +59,29 @@ def deliveries(  # noqa: PLR0917 - click passes them by name
     """
     deployment = find()
     names = [_destination(deployment, destination)] if destination else list(deployment.configuration.destinations)
-    every = (one for outcome in _outcomes(deployment, names, job, since) for one in outcome.deliveries)
-    wanted = (one for one in every if not failed or one.status in NOT_ARRIVED)
-    found = list(itertools.islice(wanted, limit + 1))
+    outcomes = _outcomes(deployment, names, job, since)
+    with progress("looking through events", quiet=as_json) as step:
+        every = (one for outcome in _stepping(outcomes, step) for one in outcome.deliveries)
+        wanted = (one for one in every if not failed or one.status in NOT_ARRIVED)
+        found = list(itertools.islice(wanted, limit + 1))
     shown = found[:limit]
     if as_json:
         print_json([delivery_json(delivery, responses=responses) for delivery in shown])
     elif shown:
         titles = ("LAST ATTEMPT", "TO", "STATUS", "ATTEMPTS", "NEXT", "EVENT", "ABOUT")
-        columns(titles, [_row(delivery) for delivery in shown])
+        rows = [_row(delivery) for delivery in shown]
+        columns(titles, rows, shrink=("ABOUT", "ATTEMPTS", "EVENT"), states=("STATUS",))
     else:
         click.echo("no such delivery", err=True)
     if len(found) > limit:
         click.echo(f"… and more: --limit {limit * 2}", err=True)
     _count_queued(deployment, names)
+
+
+def _stepping(outcomes: Iterable[Outcome], step: Callable[[int], None]) -> Iterator[Outcome]:
+    for outcome in outcomes:
+        step(1)
+        yield outcome
 
 
 def _outcomes(
@@ -112,7 +123,7 @@ def _count_queued(deployment: Deployment, names: Sequence[str]) -> None:
 
 @click.command()
 @click.argument("event_id")
-@click.option("--to", "destination", metavar="DESTINATION", help="Only to this one, even if its match says no.")
+@click.option("--to", "destination", type=DESTINATION, help="Only to this one, even if its match says no.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def resend(event_id: str, destination: str | None, as_json: bool) -> None:
     """Have an event delivered once more, also past a finished delivery, under the same id.
@@ -155,7 +166,7 @@ def _sent(resending: Resending, told: Told, name: str) -> dict[str, Any]:
 
 
 @click.command()
-@click.option("--to", "destination", required=True, metavar="DESTINATION")
+@click.option("--to", "destination", required=True, type=DESTINATION)
 @click.option("--since", type=Since(), required=True, help="Events seen since, e.g. 2h or 2026-06-08T12:00:00Z.")
 @click.option("--dry-run", is_flag=True, help="Only count what would be sent.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -173,7 +184,8 @@ def recover(destination: str, since: datetime, dry_run: bool, as_json: bool) -> 
     now = datetime.now(UTC)
     if since < now - KEEP:
         fail(f"what was delivered is on record for {KEEP.days} days: name a later --since, or `resend` single events")
-    recovery = resending.recover(destination, since, _now(deployment), now, only_count=dry_run)
+    with progress("looking through events", quiet=as_json) as step:
+        recovery = resending.recover(destination, since, _now(deployment), now, done=step, only_count=dry_run)
     if as_json:
         left, sent = dict(recovery.left), dict(recovery.sent)
         print_json({"destination": destination, "sent": sent, "left": left, "dead_letters": recovery.letters})
@@ -189,7 +201,7 @@ def recover(destination: str, since: datetime, dry_run: bool, as_json: bool) -> 
 
 
 @click.command()
-@click.argument("destination")
+@click.argument("destination", type=DESTINATION)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def enable(destination: str, as_json: bool) -> None:
     """Deliver again to a destination that was disabled.
@@ -215,7 +227,7 @@ def enable(destination: str, as_json: bool) -> None:
 
 
 @click.command("test-notify")
-@click.argument("destination")
+@click.argument("destination", type=DESTINATION)
 @click.option(
     "--timeout", type=click.IntRange(1), default=90, show_default=True, help="Seconds to wait for the outcome."
 )

@@ -13,6 +13,7 @@ import click
 from pydantic import BaseModel, ValidationError
 
 from pollbridge.cli.deployment import find
+from pollbridge.cli.names import DESTINATION
 from pollbridge.cli.output import fail, harmless, plain, print_json
 from pollbridge.config import Destination
 from pollbridge.model.change import Reason
@@ -73,7 +74,7 @@ def route(file: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("file")
-@click.option("--to", "name", required=True, metavar="DESTINATION", help="Whom it would be sent to.")
+@click.option("--to", "name", required=True, type=DESTINATION, help="Whom it would be sent to.")
 @click.option("--json", "as_json", is_flag=True, help="Print just the body, as it would be sent.")
 def render(file: str, name: str, as_json: bool) -> None:
     """Print what DESTINATION would be sent for the event in FILE (- is standard input), as JSON to read.
