@@ -835,7 +835,7 @@ def test_a_change_that_nobody_published_is_told(admit: Callable[..., Ward]) -> N
 
     found = findings()["unpublished"]
 
-    assert found["says"] == f"1 change unpublished for over 15 minutes, first of {oration_key()}"
+    assert found["says"].startswith(f"1 change unpublished for over 15 minutes, first of {oration_key()};")
     assert found["do"].startswith("aws lambda invoke --function-name")
 
 

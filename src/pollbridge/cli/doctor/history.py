@@ -35,11 +35,9 @@ def _unpublished(look: Look) -> Iterator[Finding]:
         yield Finding("unpublished", about, "all published")
     if len(waiting) > len(poison):
         count = plural(len(waiting) - len(poison), "change") + (" or more" if len(waiting) == ENTRIES else "")
-        says = (
-            f"{count} unpublished for over {GRACE // timedelta(minutes=1)} minutes, first of {_subject(waiting[0].pk)}"
-        )
-        auditor = look.parts.get("auditor", "")
-        do = f"aws lambda invoke --function-name {auditor} /dev/stdout publishes them; the publisher's log says why"
+        minutes, first = GRACE // timedelta(minutes=1), _subject(waiting[0].pk)
+        says = f"{count} unpublished for over {minutes} minutes, first of {first}; the publisher's log says why"
+        do = f"aws lambda invoke --function-name {look.parts.get('auditor', '…')} /dev/stdout"
         yield bad("unpublished", about, says, do)
     if poison:
         says = (
