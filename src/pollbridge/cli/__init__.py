@@ -34,6 +34,7 @@ COMMANDS = {
     "enable": ("pollbridge.cli.delivering:enable", "Deliver again to a disabled destination."),
     "test-notify": ("pollbridge.cli.delivering:test_notify", "Try whether a destination can be reached."),
     "doctor": ("pollbridge.cli.doctor:doctor", "Look for what needs a person."),
+    "cost": ("pollbridge.cli.cost:cost", "Estimate what this deployment costs a month."),
     "parse": ("pollbridge.cli.parse:parse", "Read a vendor's answer from a file."),
     "secret": ("pollbridge.cli.secret:secret", "Store keys and addresses in Secrets Manager."),
     "local": ("pollbridge.cli.local:local", "Run the whole deployment on this machine."),

@@ -129,8 +129,10 @@ class Followed:
     def _reads(self, minute: int) -> float:
         slots = sum(_query(self.slots.get((rung, minute % rung), 0.0)) for rung in RUNGS)
         calendar = self.watches * ROW_BYTES / UNIT_READ / 2
-        found = 0.0 if self.by_update else PAGE / 2
-        return slots + self.scopes * (1 + calendar / 60) + self._reading * (found and found + calendar)
+        # A page holds jobs that are followed no more: their heads are looked up, at each reading or hourly.
+        looked_up = PAGE / 2 + calendar
+        found = self.scopes * looked_up / 60 if self.by_update else self._reading * looked_up
+        return slots + self.scopes * (1 + calendar / 60) + found
 
     def _lasts(self, minute: int) -> float:
         requests, asks, due = self._requests(minute), self._asks(minute), self.due(minute)
