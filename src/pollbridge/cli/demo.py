@@ -16,23 +16,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pollbridge.cli.local import LocalCommand, step
-from pollbridge.cli.output import plain
+from pollbridge.cli.output import plain, styled
 from pollbridge.local.place import LocalError, Place
 
 if TYPE_CHECKING:
     from pollbridge.cli.deployment import Deployment
-
-COLOURS = {
-    "succeeded": "green",
-    "failed": "red",
-    "partially_failed": "yellow",
-    "cancelled": "yellow",
-    "halted": "magenta",
-    "retrying": "yellow",
-    "running": "blue",
-    "unreachable": "red",
-    "recovered": "green",
-}
 
 FOUND = " (found)"
 """Tells the jobs that nobody registered."""
@@ -112,8 +100,7 @@ class Screen:
         subject, before, after, notes = _of_job(event, self.found) if "job" in event else _of_vendor(event)
         text = plain("  ".join(notes))[:90]
         pad = " " * (16 - len(after)) if text else ""
-        coloured = click.style(after, fg=COLOURS.get(after))
-        click.echo(f"  {minute:%H:%M}  {subject:<22} {before:>11} → {coloured}{pad} {text}".rstrip())
+        click.echo(f"  {minute:%H:%M}  {subject:<22} {before:>11} → {styled(after)}{pad} {text}".rstrip())
 
     def trouble(self, minute: datetime, connection: str, error: str, times: int) -> None:
         often = f" ({times} times)" if times > 1 else ""

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -237,7 +237,7 @@ def logs(function: str | None, limit: int, as_json: bool) -> None:
         print_json([{"at": at, "function": name, "message": message} for at, name, message in told])
         return
     for at, name, message in told:
-        click.echo(f"{datetime.fromtimestamp(at / 1000).astimezone():%H:%M:%S}  {name}  {plain(message)}")
+        click.echo(f"{local_time(iso(datetime.fromtimestamp(at / 1000, UTC)))}  {name}  {plain(message)}")
 
 
 @local.command()
