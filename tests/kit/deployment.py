@@ -12,6 +12,7 @@ from pollbridge.aws import client
 from pollbridge.local.place import State
 from pollbridge.local.running import control
 from pollbridge.local.simulation import seed
+from tests.kit.stranger import Reply, stranger
 
 LOOKS = 200
 """At the queues, until nothing is under way any more."""
@@ -26,6 +27,14 @@ def environment(state: State, folder: str) -> dict[str, str]:
 def instead(state: State) -> dict[str, str]:
     """What stands in documents for an address of the reader's own, and which one this deployment has for it."""
     return {"https://example.com/hooks": f"http://127.0.0.1:{state.ports['inbox']}/webhook/service"}
+
+
+@contextmanager
+def stand_ins() -> Iterator[dict[str, str]]:
+    """For a vendor simulator and a receiver of the reader's own: a server that knows a job, by what stands for it."""
+    with stranger() as server:
+        server.scripts["/jobs/j1"] = [Reply.json(id="j1", status="success", name="a job", error=None)]
+        yield {"http://127.0.0.1:9001": server.url, "http://127.0.0.1:9002": server.url}
 
 
 def fresh(state: State) -> None:

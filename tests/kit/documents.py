@@ -101,6 +101,14 @@ class Step:
         return f"{self.document}:{self.line}"
 
 
+def calls(script: str) -> Iterator[list[str]]:
+    """The words behind `pollbridge`, wherever the script calls it."""
+    lines = re.sub(r"\\\n", " ", script).splitlines()
+    for line in lines:
+        for words in re.findall(r"(?<![\w/.-])pollbridge +([^|;&)]+)", re.split(r" <<|(?:^|\s)#", line)[0]):
+            yield words.replace('"', "").split()
+
+
 def documents() -> list[Path]:
     """All documents whose blocks are run, the README last: it ends what runs."""
     found = [ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("examples/**/*.md"))]
@@ -111,9 +119,9 @@ def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def blocks(path: Path) -> list[Block]:
+def blocks(path: Path, root: Path = ROOT) -> list[Block]:
     """The fenced blocks of a document, in order. Raises ValueError for a mark that says nothing known."""
-    return list(read(named(path), path.read_text("utf-8")))
+    return list(read(str(path.relative_to(root)), path.read_text("utf-8")))
 
 
 def read(document: str, text: str) -> Iterator[Block]:

@@ -47,10 +47,12 @@ class Reader:
     shell: Shell
     folder: Path
     instead: Mapping[str, str]
+    root: Path
+    """Where documents' names begin."""
 
     def work_through(self, document: Path) -> Iterator[str]:
         """Run the blocks of the document in order, and tell what is not as it says."""
-        for block in blocks(document):
+        for block in blocks(document, self.root):
             if name := block.marks.get("file"):
                 (self.folder / name).write_text(self._real(block.text), "utf-8")
             if not block.runs:
@@ -78,12 +80,14 @@ class Reader:
             yield f"{step.where}: leads to {abroad[0]}, which is not on this machine"
             return
         until = block.marks.get("until")
-        ran = self._run(self._script(block, step), until)
+        script = self._script(block, step)
+        ran = self._run(script, until)
         # What a command exits with at Ctrl-C is its own business.
         accepted = [int(block.marks["exit"])] if "exit" in block.marks else [130] if until else []
         wrong = [failed for failed in ran.failed if failed.code not in accepted]
         if wrong:
-            told = "".join(f"\n    {step.line + one.line - 1}: {one.command}  # {one.code}" for one in wrong)
+            lines = script.splitlines()
+            told = "".join(f"\n    {step.line + one.line - 1}: {lines[one.line - 1]}  # {one.code}" for one in wrong)
             yield f"{step.where}: ended with an error:{told}{_quoted('the output', ran.output)}"
         elif len(ran.failed) != 1 and "exit" in block.marks and step.printed is None:
             yield f"{step.where}: one command was to exit with {accepted[0]}{_quoted('the output', ran.output)}"
@@ -130,7 +134,9 @@ class Reader:
 
 
 @contextmanager
-def reader(folder: Path, environment: Mapping[str, str], instead: Mapping[str, str] | None = None) -> Iterator[Reader]:
+def reader(
+    folder: Path, environment: Mapping[str, str], instead: Mapping[str, str] | None = None, root: Path = ROOT
+) -> Iterator[Reader]:
     """A reader whose home, checkout and scripts lie in the folder, and whose environment leads to the deployment."""
     checkout, programs, scratch = folder / "checkout", folder / "bin", folder / "scratch"
     for made in (checkout, programs, scratch / "beside", folder / "home"):
@@ -144,12 +150,12 @@ def reader(folder: Path, environment: Mapping[str, str], instead: Mapping[str, s
     (programs / "control").write_text(CONTROL, "utf-8")
     (programs / "control").chmod(0o755)
     path = os.pathsep.join([str(ROOT / ".venv" / "bin"), str(programs), os.environ["PATH"]])
-    whole = {**_harmless(), **environment, "HOME": str(folder / "home"), "PATH": path}
+    whole = {**harmless(), **environment, "HOME": str(folder / "home"), "PATH": path}
     with Shell(checkout, scratch, whole) as shell:
-        yield Reader(shell, checkout, instead or {})
+        yield Reader(shell, checkout, instead or {}, root)
 
 
-def _harmless() -> dict[str, str]:
+def harmless() -> dict[str, str]:
     """The environment without anything that leads to an account or off this machine."""
     kept = {
         name: value
