@@ -44,7 +44,7 @@ def test_who_heard_is_told_with_the_time(desk: Desk) -> None:
     assert (found["outcome"], found["heard"], found["heard_at"]) == ("delivered", True, iso(desk.now))
     assert found["says"].startswith("took it: HTTP 200 after ")
     assert found["do"] is None
-    assert told(desk)["verdict"] == f"team at {iso(desk.now)} and service at {iso(desk.now)} heard of v1."
+    assert told(desk)["verdict"] == f"team heard of v1 at {iso(desk.now)}, service at {iso(desk.now)}."
 
 
 def test_who_heard_at_a_later_attempt_is_told_with_all_of_them(desk: Desk) -> None:
@@ -534,8 +534,8 @@ def test_it_is_tried_again(desk: Desk) -> None:
     found = last(desk)
 
     assert (found["outcome"], len(found["attempts"])) == ("pending", 1)
-    assert found["says"] == f"not yet: HTTP 500; tried again at {found['next_attempt_at']}"
-    assert "service not yet: HTTP 500; tried again at" in told(desk)["verdict"]
+    assert found["says"] == f"not yet: HTTP 500, tried again at {found['next_attempt_at']}"
+    assert "service not yet: HTTP 500, tried again at" in told(desk)["verdict"]
 
 
 def test_it_was_due_and_nobody_has_come(desk: Desk) -> None:
@@ -546,7 +546,7 @@ def test_it_was_due_and_nobody_has_come(desk: Desk) -> None:
 
     found = last(desk)
 
-    assert found["says"] == f"not yet: HTTP 500; due since {found['next_attempt_at']}"
+    assert found["says"] == f"not yet: HTTP 500, due since {found['next_attempt_at']}"
     assert found["do"] == "if it stays so: pollbridge doctor"
 
 
@@ -582,7 +582,7 @@ def test_its_receiver_asked_to_be_left_alone(desk: Desk) -> None:
     found = last(desk)
 
     assert found["attempts"] == []
-    assert "asked to be left alone (HTTP 429); tried again at" in found["says"]
+    assert "asked to be left alone (HTTP 429), tried again at" in found["says"]
 
 
 def test_its_destination_was_disabled_while_it_waited(desk: Desk) -> None:

@@ -164,7 +164,7 @@ def _on_record(delivery: Delivery, receiver: Receiver, resend: str, clocks: Cloc
 
 def _pending(delivery: Delivery, receiver: Receiver, resend: str, clocks: Clocks) -> tuple[str, str | None]:
     attempts, head, when = delivery.attempts, receiver.head, clocks.when
-    failed = f"{attempts[-1].outcome}; " if attempts else ""
+    failed = f"{attempts[-1].outcome}, " if attempts else ""
     if delivery.forsaken(clocks.wall):
         return f"not yet: {failed}and no message is left that would bring it back", resend
     if head.disabled:
@@ -174,9 +174,9 @@ def _pending(delivery: Delivery, receiver: Receiver, resend: str, clocks: Clocks
         return "being delivered at this moment", None
     until = delivery.next_attempt_at
     if head.waits_until and head.waits_until > clocks.wall:
-        until, failed = head.waits_until, f"{failed}the receiver asked to be left alone (HTTP 429); "
+        until, failed = head.waits_until, f"{failed}the receiver asked to be left alone (HTTP 429), "
     elif delivery.waiting_since:
-        failed = f"{failed}put off without an attempt since {when(delivery.waiting_since)}; "
+        failed = f"{failed}put off without an attempt since {when(delivery.waiting_since)}, "
     if until is None:
         return f"not yet: {failed}it comes back by itself", None
     if until <= clocks.wall:

@@ -42,7 +42,7 @@ class Unknowns:
 
     def of(self, job: JobKey) -> Unknown:
         like = self._like(job)
-        return Unknown(job, (*self._remarks(job), *_instead(like)), like)
+        return Unknown(job, (*_instead(like), *self._remarks(job)), like)
 
     def _remarks(self, job: JobKey) -> Iterator[Remark]:
         yield Remark(

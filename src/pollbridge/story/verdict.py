@@ -42,15 +42,19 @@ def _of_the_last(story: Story) -> Iterator[str]:
 
 
 def _who(arrivals: tuple[Arrival, ...], name: str, when: When) -> str:
-    heard = [each for each in arrivals if each.outcome is Outcome.DELIVERED]
-    took = [f"{each.name}{f' at {when(each.heard_at)}' if each.heard_at else ''}" for each in heard]
+    parts: list[str] = []
     others: dict[tuple[str, str], list[str]] = {}
     for each in arrivals:
-        if each not in heard:
+        if each.outcome is Outcome.DELIVERED:
+            parts.append(f"{each.name}{'' if parts else f' heard of {name}'}{_at(each, when)}")
+        else:
             others.setdefault((_has_not(each), _reason(each)), []).append(each.name)
-    parts = [f"{_and(took)} heard of {name}"] if took else [f"Nobody has heard of {name}"]
-    parts += [f"{_and(names)} {has_not}: {reason}" for (has_not, reason), names in others.items()]
-    return "; ".join(parts)
+    first = ", ".join(parts) or f"Nobody has heard of {name}"
+    return "; ".join([first, *(f"{_and(names)} {has_not}: {why}" for (has_not, why), names in others.items())])
+
+
+def _at(arrival: Arrival, when: When) -> str:
+    return f" at {when(arrival.heard_at)}" if arrival.heard_at else ""
 
 
 def _has_not(arrival: Arrival) -> str:
@@ -58,7 +62,9 @@ def _has_not(arrival: Arrival) -> str:
 
 
 def _reason(arrival: Arrival) -> str:
-    told = arrival.says.removeprefix("no: ").removeprefix("not yet: ")
+    told = arrival.says
+    for prefix in ("no: ", "not yet: ", "not attempted: "):
+        told = told.removeprefix(prefix)
     return clip(told.partition(" (")[0], REASON_LIMIT)
 
 
