@@ -87,4 +87,4 @@ def namespace(stack: str) -> str:
 def count(connections: int, destinations: int, metrics: Iterable[Metric] = METRICS) -> int:
     """How many metrics CloudWatch charges for, at most, in an hour in which all of these are written."""
     times = {None: 1, "connection": connections, "destination": destinations}
-    return sum(times[metric.by] * (1 if metric.by else len(metric.services)) for metric in metrics)
+    return sum(times[metric.by] for metric in metrics)

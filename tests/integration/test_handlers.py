@@ -2,136 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import logging
-from collections.abc import Iterator
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from pollbridge import config
 from pollbridge.aws import client
 from pollbridge.history.connections import Connections
 from pollbridge.history.entries import Entries
-from pollbridge.history.heads import Heads
 from pollbridge.history.table import Table
 from pollbridge.model.job import JobKey
-from tests.integration.simulated import Receivers, Vendors, simulated_receivers, simulated_vendors
+from tests.integration.simulated import Receivers, Vendors
 from tests.kit.events import cases, event
 from tests.kit.streaming import records
 from tests.kit.sweeping import START, Bench, oration_body, oration_key
+from tests.kit.waking import FUNCTIONS, SIGNING, Deployment, failures, loaded
 
-FUNCTIONS = Path(__file__).parents[2] / "functions"
-SIGNING = "whsec_Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5"
 RECORDED = event("publisher", "recorded")["Records"][0]["dynamodb"]["NewImage"]
 MENTIONLAB = JobKey("mentionlab", "job", "p", "1")
-
-
-class Context:
-    """Of a Lambda invocation."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 55_000
-
-
-class Deployment:
-    """The functions' environment: a table, queues, a bus, secrets, and the configuration in a file."""
-
-    def __init__(self, table: Table, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.table, self.folder, self.env = table, folder, monkeypatch
-        self.heads = Heads(table)
-        sqs, self.sqs = client("sqs"), client("sqs")
-        urls = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("queue", "dead-letters")}
-        client("events").create_event_bus(Name="pollbridge")
-        for name, value in {
-            "TABLE": table.name,
-            "BUS": "pollbridge",
-            "QUEUE_URL": urls["queue"],
-            "DEAD_LETTER_QUEUE_URL": urls["dead-letters"],
-            "CONNECTION": "mentionlab",
-            "POLLBRIDGE_CONFIG": str(folder / "pollbridge.json"),
-        }.items():
-            monkeypatch.setenv(name, value)
-        self.configure()
-
-    def configure(self, vendors: str = "http://127.0.0.1:1") -> None:
-        private = {"allow_private": True}
-        values = {
-            "vendors": {
-                "mentionlab": {"base_url": f"{vendors}/mentionlab", "secret": "vendor", **private},
-                "oration": {"secret": "vendor"},
-            },
-            "destinations": {
-                "team": {"type": "slack", "secret": "team", **private},
-                "service": {"type": "webhook", "secret": "service", **private},
-            },
-        }
-        (self.folder / "pollbridge.json").write_text(config.check(values, "test").model_dump_json())
-
-    def keep_secret(self, name: str, **values: str) -> None:
-        client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(values))
-
-    def wake(self, function: str, with_: dict[str, Any]) -> Any:
-        return loaded(function).handler(with_, Context())
-
-    @property
-    def dead_letters(self) -> list[dict[str, Any]]:
-        found = self.sqs.receive_message(QueueUrl=self.sqs.get_queue_url(QueueName="dead-letters")["QueueUrl"])
-        return list(found.get("Messages", []))
-
-
-def loaded(function: str) -> ModuleType:
-    """The handler's module, as a cold start finds it."""
-    spec = importlib.util.spec_from_file_location(f"{function}_handler", FUNCTIONS / function / "handler.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def deployment(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
-    return Deployment(table, tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def log() -> Iterator[list[dict[str, Any]]]:
-    """What the functions log, as the records' fields."""
-    lines: list[dict[str, Any]] = []
-
-    class Keeper(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            lines.append({"message": record.getMessage(), "level": record.levelname, **vars(record)})
-
-    keeper = Keeper()
-    logging.getLogger("test").addHandler(keeper)
-    yield lines
-    logging.getLogger("test").removeHandler(keeper)
-
-
-@pytest.fixture
-def vendors(deployment: Deployment) -> Iterator[Vendors]:
-    with simulated_vendors() as vendors:
-        deployment.configure(str(vendors.base_url).rstrip("/"))
-        yield vendors
-
-
-@pytest.fixture
-def receivers(deployment: Deployment) -> Iterator[Receivers]:
-    with simulated_receivers() as receivers:
-        url = str(receivers.base_url).rstrip("/")
-        receivers.put("/_control/webhooks/service", json={"signing_secret": SIGNING})
-        deployment.keep_secret("team", webhook_url=f"{url}/slack/docs-team")
-        deployment.keep_secret("service", url=f"{url}/webhook/service", signing_secret=SIGNING)
-        yield receivers
-
-
-def failures(answer: dict[str, Any]) -> list[str]:
-    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
 
 @pytest.mark.parametrize("case", ["scheduled", "by_hand", "placeholder"])
@@ -297,20 +185,13 @@ def test_a_missing_secret_is_tried_again_later(
     deployment: Deployment, log: list[dict[str, Any]], function: str, destination: str
 ) -> None:
     deployment.env.setenv("DESTINATION", destination)
-    woken, handle = event(function, "changed"), _received(deployment)
+    woken, handle = event(function, "changed"), deployment.received()
     woken["Records"][0]["receiptHandle"] = handle
 
     assert failures(deployment.wake(function, woken)) == [woken["Records"][0]["messageId"]]
 
     assert [(line["message"], line["outcome"], line["attempt"]) for line in log] == [("delivery", "retried", 1)]
     assert deployment.dead_letters == []
-
-
-def _received(deployment: Deployment) -> str:
-    url = deployment.sqs.get_queue_url(QueueName="queue")["QueueUrl"]
-    deployment.sqs.send_message(QueueUrl=url, MessageBody="x")
-    handle: str = deployment.sqs.receive_message(QueueUrl=url)["Messages"][0]["ReceiptHandle"]
-    return handle
 
 
 CANARIES = ("canary", SIGNING, SIGNING.removeprefix("whsec_"), "/slack/", "/webhook/")
@@ -335,7 +216,7 @@ def test_no_secret_is_logged_kept_or_buried_whatever_the_receiver_answers(  # no
     if status != 200:
         receivers.faults(receiver, {"status": status})
     woken = event(function, "changed")
-    woken["Records"][0]["receiptHandle"] = _received(deployment)
+    woken["Records"][0]["receiptHandle"] = deployment.received()
 
     deployment.wake(function, woken)
 
