@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pollbridge.cost import Item, Setup, items, total
-from pollbridge.cost.assumed import POLLERS, TICKS
+from pollbridge.cost.assumed import POLLERS, STEADY_CHANGES, TICKS
 from pollbridge.cost.sweeps import Followed
 from pollbridge.prices import PRICES, InvalidPrices, read
 from pollbridge.vendors.answer import Limits
@@ -185,3 +186,48 @@ def test_a_mistake_in_a_file_of_prices_is_one_line_that_names_it(tmp_path: Path,
 def test_a_file_of_prices_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(InvalidPrices, match="cannot be read"):
         read(tmp_path / "nothing.toml")
+
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "cost.md").read_text("utf-8")
+EXAMPLE = Setup(
+    [
+        Followed("mentionlab", {}, replace(PACE, per_minute=120), scopes=1, by_update=True),
+        Followed("oration", {}, PACE),
+        *(Followed(name, {}, PACE, scopes=1) for name in ("scale", "mintlify")),
+    ],
+    {"team": "slack", "service": "webhook", "other": "webhook"},
+    alarms=37,
+    dashboards=1,
+    secrets=7,
+)
+COLUMNS = [EXAMPLE, *(EXAMPLE.at(watches, STEADY_CHANGES) for watches in (100, 1_000, 10_000))]
+
+
+def told() -> dict[tuple[str, str], list[float]]:
+    """The rows of the document's example, by service and what."""
+    found = re.findall(r"^\| ([^|]*) \| ([^|]*) \|((?: \**[\d.]+\** \|){4})$", DOCUMENT, re.MULTILINE)
+    return {(name.strip(" *"), what): [float(n) for n in re.findall(r"[\d.]+", cells)] for name, what, cells in found}
+
+
+def test_the_documents_example_is_what_the_model_says() -> None:
+    every = [items(each) for each in COLUMNS]
+    lines = {(same[0].service, same[0].what): [each.usd for each in same] for same in zip(*every, strict=True)}
+    others = [line for name, line in lines.items() if name not in told()]
+    sums = {("total", ""): map(total, every), ("", "all other lines"): map(sum, zip(*others, strict=True))}
+
+    assert len(told()) > 15
+    for name, cells in told().items():
+        assert cells == pytest.approx([*(sums if name in sums else lines)[name]], abs=0.0051), name
+
+
+@pytest.mark.parametrize(("per_second", "way"), [(10, "default limits"), (1_000, "limits that don't bind")])
+def test_the_documents_price_of_a_poll_is_what_the_model_says(per_second: float, way: str) -> None:
+    connections = [replace(each, pace=replace(each.pace, per_second=per_second)) for each in EXAMPLE.connections]
+    many = replace(EXAMPLE, connections=connections).at(10_000, 0)
+    poll = (total(items(many)) - total(items(EXAMPLE))) / many.polls
+
+    assert f"| pollbridge, 10,000 jobs, {way} | {poll * 1e6:.2f} |" in DOCUMENT
+
+
+def test_the_document_compares_with_what_the_table_prices() -> None:
+    assert f"(3 transitions) | {3 * PRICES['state_transition'].usd * 1e6:.2f} |" in DOCUMENT

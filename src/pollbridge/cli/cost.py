@@ -218,9 +218,9 @@ def _marginal(estimate: Estimate) -> Iterator[str]:
     from pollbridge.cost import total
 
     fixed = total(estimate.quiet)
-    of = chain([(estimate.now.watches, estimate.lines)], estimate.others.items())
-    for watches, lines in of:
-        yield _money((total(lines) - fixed) / watches * 1_000) if watches else "-"
+    # Of a few jobs it would be the metrics alone, which are the same for more of them.
+    for watches, lines in chain([(estimate.now.watches, estimate.lines)], estimate.others.items()):
+        yield _money((total(lines) - fixed) / watches * 1_000) if watches >= FEW else "-"
 
 
 def _money(usd: float) -> str:
