@@ -209,16 +209,16 @@ def _off_record(
 
 def _in_its_queue(age: timedelta, receiver: Receiver, resend: str, when: When) -> tuple[Outcome, str, str | None]:
     waiting, disabled = receiver.queued() if age <= QUEUED_FOR else 0, receiver.head.disabled
-    if waiting and disabled:
-        says = f"in its queue, and the destination is disabled since {when(disabled.since)}: {disabled.error}"
-        return Outcome.QUEUED, says, _enabled(receiver, resend)
     if waiting:
-        says = f"in its queue, not taken up yet (about {waiting} message{'' if waiting == 1 else 's'} there)"
+        many = f"about {waiting} message waits" if waiting == 1 else f"about {waiting} messages wait"
+        if disabled:
+            says = f"not taken up yet, and the destination is disabled since {when(disabled.since)}: {disabled.error}"
+            return Outcome.QUEUED, says, _enabled(receiver, resend)
         do = "if it stays so, its notifier does not run: pollbridge doctor"
-        return Outcome.QUEUED, says, do if age >= RECENT else None
+        return Outcome.QUEUED, f"not taken up yet: {many} in its queue", do if age >= RECENT else None
     if age < RECENT:
         return Outcome.QUEUED, "on its way: it was recorded a moment ago", None
-    says = "never came to its queue: the destination, or what it matches, is newer than the event"
+    says = "nothing is on record, nor in its queue: the destination or its match may be newer than the event"
     if waiting is None:
         says = "not taken up, and its queue cannot be asked how many it holds"
     return Outcome.MISSED, says, _enabled(receiver, resend)

@@ -65,7 +65,10 @@ def _reason(arrival: Arrival) -> str:
     told = arrival.says
     for prefix in ("no: ", "not yet: ", "not attempted: "):
         told = told.removeprefix(prefix)
-    return clip(told.partition(" (")[0], REASON_LIMIT)
+    if arrival.outcome is Outcome.QUEUED:
+        # How many wait in each queue would keep those apart that wait for the same.
+        told = told.partition(": about")[0].replace("not taken up yet", "it was not taken up")
+    return clip(told, REASON_LIMIT)
 
 
 def _and(names: list[str]) -> str:
