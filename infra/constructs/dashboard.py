@@ -52,7 +52,7 @@ class Dashboard(Construct):
             [cloudwatch.AlarmStatusWidget(title="Alarms", alarms=self._alarms.all, width=WIDTH, height=5)],
             self._polling(),
             self._publishing(publisher),
-            self._delivering(notifiers),
+            *([self._delivering(notifiers)] if notifiers else []),
             self._failures(workshop),
         ):
             dashboard.add_widgets(*row)

@@ -93,9 +93,18 @@ Synthesize = Callable[..., Template]
 
 @pytest.fixture(scope="session")
 def synthesize(tmp_path_factory: pytest.TempPathFactory) -> Synthesize:
+    """Makes each template once; `checked` ones are made apart from those that are not."""
+    made: dict[str, Template] = {}
+
     def synthesize(
         values: Mapping[str, Any] = CONFIGURATION, *, checked: bool = False, name: str = "Pollbridge", **options: Any
     ) -> Template:
+        asked = json.dumps([values, checked, name, options], default=repr)
+        if asked not in made:
+            made[asked] = synthesized(values, checked=checked, name=name, **options)
+        return made[asked]
+
+    def synthesized(values: Mapping[str, Any], *, checked: bool, name: str, **options: Any) -> Template:
         configuration: Configuration = check(values, "test")
         app = App(outdir=str(tmp_path_factory.mktemp("cdk.out")))
         if checked:
