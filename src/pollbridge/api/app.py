@@ -45,6 +45,9 @@ BUSY = frozenset(
 )
 """What AWS answers when the same request may succeed a little later."""
 
+BODY = "wish"
+"""The parameter that takes a request's body."""
+
 SAYINGS = {
     "missing": "is missing",
     "extra_forbidden": "is nothing this request takes",
@@ -71,9 +74,13 @@ class Route:
         return re.compile(re.sub(r"<\w+>", r"[^/]+", self.path))
 
     @property
+    def reads_body(self) -> bool:
+        return BODY in inspect.signature(self.answer).parameters
+
+    @property
     def parameters(self) -> frozenset[str]:
         """The names that a query may hold."""
-        return frozenset(inspect.signature(self.answer).parameters) - {"wish", *re.findall(r"<(\w+)>", self.path)}
+        return frozenset(inspect.signature(self.answer).parameters) - {BODY, *re.findall(r"<(\w+)>", self.path)}
 
 
 def routes(means: Means) -> tuple[Route, ...]:
@@ -95,7 +102,7 @@ class Api:
 
     def __init__(self, means: Means) -> None:
         self.routes = routes(means)
-        self.resolver = _resolver(self.routes)
+        self.resolver = resolver_of(self.routes)
 
     def answer(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """The answer to a request; none raises."""
@@ -130,11 +137,12 @@ def _check(route: Route, event: Mapping[str, Any]) -> None:
         what = f"is no parameter of this request; it takes: {known}"
         raise invalid(Mistake(where=f"query.{name}", what=what) for name in strange)
     content_type = (event.get("headers") or {}).get("content-type", "")
-    if event.get("body") and content_type.partition(";")[0].strip().lower() not in {"", "application/json"}:
+    if route.reads_body and content_type.partition(";")[0].strip().lower() not in {"", "application/json"}:
         raise not_json_type(content_type)
 
 
-def _resolver(every: tuple[Route, ...]) -> LambdaFunctionUrlResolver:
+def resolver_of(every: tuple[Route, ...]) -> LambdaFunctionUrlResolver:
+    """The routes in Powertools' hands: it validates what comes in and what goes out, and describes both."""
     resolver = LambdaFunctionUrlResolver(
         enable_validation=True,
         response_validation_error_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -155,6 +163,8 @@ def _resolver(every: tuple[Route, ...]) -> LambdaFunctionUrlResolver:
     resolver.exception_handler(Wrong)(wrong)
     resolver.exception_handler(RequestValidationError)(lambda error: _invalid(error).response())
     resolver.exception_handler(UnicodeDecodeError)(lambda _: not_json("It is not UTF-8.").response())
+    # Powertools takes fewer characters for a part of a path than may stand there.
+    resolver.not_found(lambda _: no_route(resolver.current_event.path).response())
     resolver.exception_handler(Exception)(any_other)
     return resolver
 

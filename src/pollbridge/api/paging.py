@@ -19,9 +19,6 @@ DEFAULT, MOST = 50, 100
 """Items of a page. A hundred of the largest are well below the 6 MB that a function may answer:
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 
-CURSOR_LIMIT = 4096
-"""Characters. The longest holds a job key and a moment; a Function URL takes a request line of 8 KB."""
-
 
 STRANGE = "It is none that was given out here."
 

@@ -6,13 +6,14 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
+from annotated_types import Interval
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import BeforeValidator, Field
 
-from pollbridge.api.paging import CURSOR_LIMIT, MOST
+from pollbridge.api.paging import MOST
 from pollbridge.api.shapes import CURSOR_PATTERN, EVENT_PATTERN, KEY_PATTERN
 from pollbridge.model.instant import EARLIEST, LATEST
-from pollbridge.model.job import KEY_LIMIT, State
+from pollbridge.model.job import State
 from pollbridge.model.state import UNSEEN
 from pollbridge.vendors import VENDORS
 
@@ -73,7 +74,6 @@ KeyAsked = Annotated[
         description="A job key: `<connection>/<kind>/<scope>/<id>`, each part percent-encoded; and then the whole of"
         " it once more, as every value in a query is.",
         pattern=KEY_PATTERN,
-        max_length=KEY_LIMIT,
         json_schema_extra={"format": "job-key"},
     ),
 ]
@@ -82,7 +82,6 @@ JobAsked = Annotated[
     Query(
         description="Only events of the job with this key.",
         pattern=KEY_PATTERN,
-        max_length=KEY_LIMIT,
         json_schema_extra={"format": "job-key"},
     ),
 ]
@@ -91,11 +90,10 @@ CursorAsked = Annotated[
     Query(
         description="Where the page begins: the `next` of the page before it, which was asked for just as this one.",
         pattern=CURSOR_PATTERN,
-        max_length=CURSOR_LIMIT,
         json_schema_extra={"format": "cursor"},
     ),
 ]
-Limit = Annotated[int, BeforeValidator(_whole), Query(description="Items of a page, at most.", ge=1, le=MOST)]
+Limit = Annotated[int, Interval(ge=1, le=MOST), BeforeValidator(_whole), Query(description="Items of a page, at most.")]
 SinceAsked = Annotated[
     str | None,
     BeforeValidator(_since),

@@ -10,12 +10,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pollbridge.api.paging import CURSOR_LIMIT
 from pollbridge.history.heads import LABELS_LIMIT
 from pollbridge.history.ledger import Status
 from pollbridge.model.change import Reason
-from pollbridge.model.job import KEY_LIMIT, Link, Progress, State
+from pollbridge.model.job import Link, Progress, State
 from pollbridge.routing import JOB_TYPES
+from pollbridge.watches import LABEL_NAME_LIMIT, LABEL_VALUE_LIMIT
 
 KEYS_LIMIT = 100
 """Jobs that one request registers."""
@@ -194,17 +194,7 @@ JobKeyGiven = Annotated[
     Field(
         description="A job key: <connection>/<kind>/<scope>/<id>, each part percent-encoded.",
         pattern=KEY_PATTERN,
-        max_length=KEY_LIMIT,
         json_schema_extra={"format": "job-key"},
-    ),
-]
-CursorGiven = Annotated[
-    str,
-    Field(
-        description="Where the page begins: the `next` of the page before it, which was asked for just as this one.",
-        pattern=CURSOR_PATTERN,
-        max_length=CURSOR_LIMIT,
-        json_schema_extra={"format": "cursor"},
     ),
 ]
 
@@ -217,8 +207,8 @@ class WatchWish(BaseModel):
     keys: Annotated[list[JobKeyGiven], Field(min_length=1, max_length=KEYS_LIMIT)]
     labels: Annotated[
         dict[
-            Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\x20-\x7e]+$")],
-            Annotated[str, Field(max_length=256, pattern=r"^[\x20-\x7e]*$")],
+            Annotated[str, Field(min_length=1, max_length=LABEL_NAME_LIMIT)],
+            Annotated[str, Field(max_length=LABEL_VALUE_LIMIT)],
         ],
         Field(max_length=LABELS_LIMIT, description="Short texts; they are added to those that the jobs have."),
     ] = {}
