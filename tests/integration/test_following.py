@@ -410,6 +410,20 @@ def test_ticks_by_hand_are_followed_wherever_they_stand(desk: Desk, hours: int) 
     assert followed(desk, "--limit", "1") == [f"j1-{n}" for n in range(1, 63)]
 
 
+def test_many_ticks_by_hand_at_once_may_come_into_the_index_late(desk: Desk) -> None:
+    desk.at_tick("oration", NOW + timedelta(hours=1))
+
+    def ticks() -> None:
+        for n in range(1, 61):
+            desk.job(n, at=NOW + timedelta(hours=1) + n * MINUTE)
+        desk.at_tick("oration", NOW + timedelta(hours=2))
+        desk.memory.unseen.update({"j1-1", "j1-30"})
+
+    desk.steps = [lambda: None, ticks, lambda: None, lambda: None, desk.memory.unseen.clear]
+
+    assert followed(desk)[-2:] == ["j1-1", "j1-30"]
+
+
 def test_a_connection_that_stands_still_does_not_bring_up_what_others_did_since(desk: Desk) -> None:
     desk.at_tick("ml", NOW - timedelta(hours=2))
     desk.at_tick("oration", NOW)
