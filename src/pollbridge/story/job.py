@@ -34,7 +34,7 @@ POISON = 5
 WITH_HEADS = (
     *("PK", "SK", "tick", "completed_tick", "waits_until", "health"),
     *("failing_since", "failed_at", "disabled_since", "disabled_reason", "disabled_error"),
-    *("observed_at", "day"),
+    "observed_at",
 )
 
 
@@ -76,7 +76,7 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Stories:
-    """Reads what there is to tell, in five calls to the table however many destinations there are."""
+    """Reads what there is to tell, in four calls to the table however many destinations there are."""
 
     table: Table
     configuration: Configuration
