@@ -217,7 +217,7 @@ def test_moments_of_other_days_have_their_date(desk: Desk) -> None:
 
 def test_json_is_of_the_shape_that_is_promised(desk: Desk) -> None:
     desk.watch("created", "failed")
-    desk.tell("service")
+    desk.tell("team", "service")
     desk.later(minutes=6)
     promised = json.loads(re.findall(r"```json\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)[0])
 
