@@ -119,7 +119,7 @@ class Alarms(Construct):
             function,
             "Breaking",
             metric=function.metric("Url5xxCount", period=FIVE_MINUTES, statistic="Sum"),
-            call=Call(meaning=f"The {name} keeps answering 5xx; its log says why.", runbook="a-function-keeps-failing"),
+            call=Call(meaning=f"The {name} keeps answering 5xx; its log says why.", runbook="the-api-keeps-breaking"),
             spells=3,
             of_which=2,
         )
