@@ -337,11 +337,12 @@ def test_completing_says_nothing_of_what_goes_wrong(
 
 
 def test_completing_waits_for_no_deployment_that_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    over = threading.Event()
+    over, answered = threading.Event(), list[bool]()
     monkeypatch.setattr(names, "PATIENCE", 0.01)
-    monkeypatch.setattr(deployment, "find", lambda: over.wait(30))
+    monkeypatch.setattr(deployment, "find", lambda: answered.append(over.wait(30)))
 
     assert complete("show o") == []
+    assert answered == []
     over.set()
 
 

@@ -104,10 +104,8 @@ def columns(
     widths = {title: max(width(row[place]) for row in told) for place, title in enumerate(titles)}
     if sys.stdout is not None and sys.stdout.isatty():
         _fit(widths, shrink, shutil.get_terminal_size().columns)
-    for number, row in enumerate(told):
-        cells = [
-            _cell(text, widths[title], number > 0 and title in states) for title, text in zip(titles, row, strict=True)
-        ]
+    for row in told:
+        cells = [_cell(text, widths[title], title in states) for title, text in zip(titles, row, strict=True)]
         click.echo(GAP.join(cells).rstrip())
 
 
