@@ -356,6 +356,21 @@ def test_what_was_there_before_and_not_asked_for_does_not_come_as_new(desk: Desk
     assert followed(desk, "--limit", "0") == ["j1-11"]
 
 
+def test_what_comes_up_between_the_first_look_and_the_list_is_shown_once(desk: Desk) -> None:
+    listings = []
+
+    def plan(call: Call) -> Fault | None:
+        if call.arguments.get("ScanIndexForward") is False and not listings:
+            listings.append(call)
+            desk.job(1)
+        return None
+
+    desk.aws.plan = plan
+    desk.steps = [lambda: desk.job(2)]
+
+    assert followed(desk) == ["j1-1", "j1-2"]
+
+
 def test_nothing_comes_twice_though_every_look_goes_back(desk: Desk) -> None:
     desk.steps = [*[lambda n=n: desk.job(n) for n in range(1, 11)], *[lambda: None] * 400]
 
