@@ -57,6 +57,8 @@ secret = "e2e/inside"
 [destinations.inside.match]
 labels = {{"for" = ["nobody"]}}
 detail_type = ["Job State Changed"]
+[api]
+enabled = true
 """
 
 
