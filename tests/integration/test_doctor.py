@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -168,7 +170,7 @@ def test_a_mapping_that_reads_a_stream_of_before_is_told(ward: Ward, monkeypatch
     mapping = lambda_.get_event_source_mapping
     monkeypatch.setattr(lambda_, "get_event_source_mapping", lambda **wish: mapping(**wish) | before)
 
-    assert "reads a stream of before" in findings()["mapping"]["says"]
+    assert "is cut: the mapping reads what was there before" in findings()["mapping"]["says"]
 
 
 def test_backups_and_expiry_that_are_off_are_told_and_need_nobody_at_once(ward: Ward) -> None:
@@ -320,6 +322,16 @@ def test_a_mapping_that_is_gone_is_told(ward: Ward) -> None:
     ward.aws_("lambda").delete_event_source_mapping(UUID=ward.parts["team"]["mapping"])
 
     assert findings()["mapping"]["says"] == "is cut: the mapping is gone"
+
+
+@pytest.mark.parametrize("name", ["publisher", "registrar"])
+def test_a_mapping_that_somebody_made_in_its_place_will_do(ward: Ward, name: str) -> None:
+    lambda_ = ward.aws_("lambda")
+    before = lambda_.delete_event_source_mapping(UUID=ward.mappings[name])
+    ward._mapping(name, before["EventSourceArn"])
+
+    assert findings() == {}
+    assert "is worked off, by a mapping that the stack does not know" in run().stdout
 
 
 def test_a_rule_that_is_disabled_by_hand_is_told(ward: Ward) -> None:
@@ -564,8 +576,7 @@ def test_each_scope_is_asked_with_its_own_key_and_five_at_most(asked: Ward, serv
 
 def follow(ward: Ward, job: JobKey) -> None:
     """A job that runs, and that no list shows."""
-    event = ward.entries.put(key("X", "Y"))
-    assert event
+
     head = {"connection_state": by_state(job.connection, "running"), "changed_at": {"S": iso(ward.now)}}
     ward.table.put({**key(job_pk(job), "HEAD"), **head, "due_slot": {"S": f"{job.connection}#0#1m#0"}})
 
@@ -1028,3 +1039,33 @@ def test_clients_are_made_once_however_many_ask(monkeypatch: pytest.MonkeyPatch)
         got = set(pool.map(clients, ["sqs"] * 50))
 
     assert (made, len(got)) == (["sqs"], 1)
+
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = (ROOT / "docs" / "doctor.md").read_text("utf-8")
+
+
+def test_the_document_tells_of_every_check_that_may_want_something() -> None:
+    sources = [path.read_text("utf-8") for path in (ROOT / "src" / "pollbridge" / "cli" / "doctor").glob("*.py")]
+    checks = {check for text in sources for check in re.findall(r'\b(?:bad|warn|make)\(\s*"(\w+)"', text)}
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", DOCUMENT, re.MULTILINE)
+
+    assert len(checks) > 20
+    assert checks == {name for row in rows for name in re.findall(r"\w+", row)}
+
+
+def test_the_permissions_of_the_document_are_what_is_asked_for(ward: Ward) -> None:
+    ward.aws_("lambda").delete_event_source_mapping(UUID=ward.mappings["publisher"])
+    follow(ward, oration_key())
+    run("--verbose")
+    pages = {("sns", "list_subscriptions_by_topic"), ("cloudformation", "list_stack_resources")}
+    first = ("cloudformation", "describe_stack_resource")
+    rows = {("dynamodb", call.operation) for call in ward.aws.calls} - {("dynamodb", "put_item")}
+
+    [policy] = re.findall(r"^```json\n(.+?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
+    told = {action for statement in json.loads(policy)["Statement"] for action in statement["Action"]}
+    asked = {(service, operation) for service, operation in ward.asked if operation != "get_paginator"}
+    assert told == {
+        f"{service}:{''.join(word.title() for word in operation.split('_'))}"
+        for service, operation in {first, *pages, *rows, *asked}
+    }

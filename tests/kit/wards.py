@@ -50,6 +50,8 @@ class Ward(Office):
     """Without it there are the secrets and the destinations' queues only, which is a tenth of the work."""
     denied: set[tuple[str, str]] = field(default_factory=set)
     """Service and operation, in boto3's spelling, that these credentials may not use."""
+    asked: set[tuple[str, str]] = field(default_factory=set)
+    """Service and operation of all that was asked."""
     extra: dict[str, Any] = field(default_factory=dict)
     """What else the stack tells, or tells otherwise; None for what it does not tell."""
     alarm_settings: dict[str, str] = field(default_factory=lambda: {"email": "oncall@example.com"})
@@ -196,6 +198,7 @@ class Limited:
     service: str
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
+        self.ward.asked.add((self.service, operation))
         if (self.service, operation) not in self.ward.denied:
             called: Callable[..., Any] = getattr(self.ward.aws_(self.service), operation)
             return called

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -61,10 +61,11 @@ def doctor(offline: bool, verbose: bool, as_json: bool) -> None:
     """
     look = Look(find(), Clients(), datetime.now(UTC), offline)
     found: list[Finding] = []
+    shown = Shown(verbose)
     for subject, findings in looked_at(look):
         found += findings
         if not as_json:
-            _show(subject, findings, verbose=verbose)
+            shown.show(subject, findings)
     if as_json:
         print_json([_json(finding) for finding in found])
     else:
@@ -125,17 +126,27 @@ def _json(finding: Finding) -> dict[str, Any]:
     return told
 
 
-def _show(subject: Subject, findings: Sequence[Finding], *, verbose: bool) -> None:
-    """What is wrong or notable, line by line; one line for all where nothing is."""
-    worth = [each for each in findings if verbose or each.notable or each.level is not Level.OK]
-    if not worth:
-        count = len({finding.about for finding in findings})
-        click.echo(f"{_mark(Level.OK)}  {subject.title}: {subject.green.format(n=count)}")
-    told = ((each, [each.about]) for each in worth) if verbose else _alike(worth)
-    for first, abouts in told:
-        click.echo(f"{_mark(first.level)}  {plain(', '.join(abouts))}: {plain(first.says)}")
-        if first.do:
-            click.echo(f"      {plain(first.do)}")
+@dataclass(slots=True)
+class Shown:
+    """What was printed so far."""
+
+    verbose: bool
+    told: set[str] = field(default_factory=set)
+    """What to do about what could not be looked at: it is mostly the same, and worth one line."""
+
+    def show(self, subject: Subject, findings: Sequence[Finding]) -> None:
+        """What is wrong or notable, line by line; one line for all where nothing is."""
+        worth = [each for each in findings if self.verbose or each.notable or each.level is not Level.OK]
+        if not worth:
+            count = len({finding.about for finding in findings})
+            click.echo(f"{_mark(Level.OK)}  {subject.title}: {subject.green.format(n=count)}")
+        lines = ((each, [each.about]) for each in worth) if self.verbose else _alike(worth)
+        for first, abouts in lines:
+            click.echo(f"{_mark(first.level)}  {plain(', '.join(abouts))}: {plain(first.says)}")
+            if first.do and first.do not in self.told:
+                click.echo(f"      {plain(first.do)}")
+            if first.do and first.level is Level.UNKNOWN:
+                self.told.add(first.do)
 
 
 def _alike(findings: Sequence[Finding]) -> Iterator[tuple[Finding, list[str]]]:

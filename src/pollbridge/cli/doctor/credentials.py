@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from pollbridge import secrets
-from pollbridge.cli.doctor.finding import Finding, Look, Question, Subject, bad, denied
+from pollbridge.cli.doctor.finding import Finding, Look, Question, Subject, answer_of_aws, bad, refused_by_aws
 from pollbridge.config import Connection, Destination
 
 Owners = Mapping[str, Connection | Destination]
@@ -32,11 +32,9 @@ def _secret(look: Look, name: str, owners: Owners) -> Iterator[Finding]:
     try:
         values = secrets.Secrets(look.client("secretsmanager")).read(name)
     except secrets.UnusableSecret as error:
-        refusal = error.__context__
-        if denied(refusal):
-            assert refusal
+        if refusal := refused_by_aws(error):
             raise refusal from None
-        yield _unreadable(about, name, str(error), refusal)
+        yield _unreadable(about, name, str(error), answer_of_aws(error))
         return
     for owner, settings in owners.items():
         if says := _mistake(settings, values):
@@ -45,9 +43,9 @@ def _secret(look: Look, name: str, owners: Owners) -> Iterator[Finding]:
             yield Finding("secret", about, f"is there and well-formed, for {owner}")
 
 
-def _unreadable(about: str, name: str, said: str, refusal: BaseException | None) -> Finding:
+def _unreadable(about: str, name: str, said: str, answer: ClientError | None) -> Finding:
     setting = f"pollbridge secret set {name}"
-    code = refusal.response["Error"]["Code"] if isinstance(refusal, ClientError) else None
+    code = answer.response["Error"]["Code"] if answer else None
     if code == "ResourceNotFoundException" and name.startswith("arn:"):
         return bad("secret", about, "is missing", "create it in AWS, and put its ARN into pollbridge.toml; deploy")
     if code == "ResourceNotFoundException":

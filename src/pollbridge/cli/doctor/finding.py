@@ -87,10 +87,23 @@ class Question:
         return [Finding(self.check, self.about, f"could not look: {says}", do, Level.UNKNOWN)]
 
 
-def denied(error: BaseException | None) -> bool:
+def denied(error: ClientError) -> bool:
     """Whether AWS would not let these credentials ask."""
     # SNS says AuthorizationError, all others say AccessDenied, with or without `Exception`.
-    return isinstance(error, ClientError) and _code(error).startswith(("AccessDenied", "AuthorizationError"))
+    return _code(error).startswith(("AccessDenied", "AuthorizationError"))
+
+
+def answer_of_aws(error: BaseException | None) -> ClientError | None:
+    """What AWS said, where that is what an error of ours was raised for."""
+    while error and not isinstance(error, ClientError):
+        error = error.__context__
+    return error
+
+
+def refused_by_aws(error: BaseException) -> ClientError | None:
+    """The same, if AWS would not let these credentials ask."""
+    answer = answer_of_aws(error)
+    return answer if answer and denied(answer) else None
 
 
 def gone(error: ClientError) -> bool:

@@ -1,4 +1,4 @@
-"""Whether everything still flows: stream and queues are worked off, rules are as the configuration says."""
+"""Whether the rules are as the configuration says, so that everything flows where it should."""
 
 from __future__ import annotations
 
@@ -10,67 +10,18 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from pollbridge.cli.doctor.finding import GONE, Finding, Look, Question, Subject, bad, gone, last, warn
+from pollbridge.cli.doctor import mappings
+from pollbridge.cli.doctor.finding import Finding, Look, Question, Subject, bad, gone, last
 from pollbridge.config import Destination
-from pollbridge.routing import WATCH_REQUESTED, pattern
+from pollbridge.routing import pattern
 
 
 def _questions(look: Look) -> Iterator[Question]:
-    mappings = look.parts.get("mappings", {})
-    if "publisher" in mappings:
-        yield Question("mapping", "stream to the publisher", partial(_stream, look, mappings["publisher"]))
-    if "registrar" in mappings:
-        yield Question("mapping", "requests to the registrar", partial(_requests, look, mappings["registrar"]))
+    yield from mappings.questions(look)
     for name, destination in look.configuration.destinations.items():
         part = look.parts["destinations"][name]
-        if "mapping" in part:
-            about = f"queue of {name} to its notifier"
-            yield Question("mapping", about, partial(_mapping, look, about, part["mapping"], []))
         if "rule" in part:
             yield Question("rule", f"rule of {name}", partial(_rule, look, name, destination, part))
-
-
-def _mapping(look: Look, about: str, uuid: str, source: list[str]) -> Iterator[Finding]:
-    """`source` is told the ARN of what the mapping reads."""
-    try:
-        told = look.client("lambda").get_event_source_mapping(UUID=uuid)
-    except ClientError as error:
-        if not gone(error):
-            raise
-        yield bad("mapping", about, "is cut: the mapping is gone", GONE)
-        return
-    source.append(told.get("EventSourceArn", ""))
-    result = told.get("LastProcessingResult", "")
-    if told["State"] in {"Disabled", "Disabling"}:
-        do = f"aws lambda update-event-source-mapping --uuid {uuid} --enabled"
-        yield bad("mapping", about, "is switched off: what comes waits, and is forgotten in the end", do)
-    elif result.startswith("PROBLEM"):
-        yield warn("mapping", about, f"is in trouble: {result}", "pollbridge local logs, or the function's log in AWS")
-    else:
-        yield Finding("mapping", about, "is worked off")
-
-
-def _stream(look: Look, uuid: str) -> Iterator[Finding]:
-    about, source = "stream to the publisher", list[str]()
-    yield from _mapping(look, about, uuid, source)
-    table = look.client("dynamodb").describe_table(TableName=look.deployment.table.name)["Table"]
-    if source and source[0] != table.get("LatestStreamArn", source[0]):
-        yield bad("mapping", about, "reads a stream of before: the table has another one now", GONE)
-
-
-def _requests(look: Look, uuid: str) -> Iterator[Finding]:
-    about, source = "requests to the registrar", list[str]()
-    yield from _mapping(look, about, uuid, source)
-    if not source:
-        return
-    events, bus = look.client("events"), look.deployment.bus
-    rules = events.list_rule_names_by_target(TargetArn=source[0], EventBusName=bus)["RuleNames"]
-    if not rules:
-        yield bad("rule", f"rule of {WATCH_REQUESTED}", "is gone: no event registers a job any more", GONE)
-    for name in rules:
-        if events.describe_rule(Name=name, EventBusName=bus)["State"] != "ENABLED":
-            says, do = "is disabled: no event registers a job", _enabling(name, bus)
-            yield bad("rule", f"rule of {WATCH_REQUESTED}", says, do)
 
 
 def _rule(look: Look, name: str, destination: Destination, part: dict[str, str]) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from pollbridge.cli.doctor.finding import Finding, Look, Question, Subject, bad, note, plural, warn
+from pollbridge.cli.doctor.finding import Finding, Look, Question, Subject, bad, note, plural, refused_by_aws, warn
 from pollbridge.cli.output import local_time
 from pollbridge.config import Connection
 from pollbridge.history.connections import ConnectionHead
@@ -164,10 +164,17 @@ async def _ask(look: Look, name: str, head: ConnectionHead, tries: list[Try]) ->
 
 async def _one(asker: Any, keys: Any, question: Try) -> Exception | None:
     from pollbridge.polling.asking import Stopped
-    from pollbridge.polling.client import PollError
+    from pollbridge.polling.client import NoCredentials, PollError
 
     try:
-        reply = await asker.ask(question.request, await keys.of(question.scope))
+        headers = await keys.of(question.scope)
+    except NoCredentials as error:
+        # Whether these credentials may read a secret says nothing of whether the poller may.
+        if refusal := refused_by_aws(error):
+            raise refusal from None
+        return error
+    try:
+        reply = await asker.ask(question.request, headers)
         question.read(reply.body)
     except (PollError, Stopped, NoAnswer) as error:
         return error
