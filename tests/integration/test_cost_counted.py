@@ -120,6 +120,7 @@ def test_sweeps_over_unchanged_jobs_cost_what_the_model_says(jobs: dict[str, int
     assert spent["read units"] == pytest.approx(model.reads * share, rel=0.05)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("vendor", ["mentionlab", "scale"])
 def test_lists_cost_no_more_than_the_model_says(vendor: str) -> None:
     bench = listing(vendor)
