@@ -356,7 +356,8 @@ def test_what_was_there_before_and_not_asked_for_does_not_come_as_new(desk: Desk
     assert followed(desk, "--limit", "0") == ["j1-11"]
 
 
-def test_what_comes_up_between_the_first_look_and_the_list_is_shown_once(desk: Desk) -> None:
+@pytest.mark.parametrize("limit", ["0", "1"])
+def test_what_comes_up_between_the_first_look_and_the_list_is_shown_once(desk: Desk, limit: str) -> None:
     listings = []
 
     def plan(call: Call) -> Fault | None:
@@ -368,7 +369,7 @@ def test_what_comes_up_between_the_first_look_and_the_list_is_shown_once(desk: D
     desk.aws.plan = plan
     desk.steps = [lambda: desk.job(2)]
 
-    assert followed(desk) == ["j1-1", "j1-2"]
+    assert followed(desk, "--limit", limit) == ["j1-1", "j1-2"]
 
 
 def test_nothing_comes_twice_though_every_look_goes_back(desk: Desk) -> None:

@@ -174,7 +174,7 @@ def _within(spans: Mapping[str | None, Span], connection: str | None, moment: da
     "states",
     multiple=True,
     type=click.Choice([state.value for state in State]),
-    help="Only of jobs that are in it now.",
+    help="Only events that tell this state.",
 )
 @click.option("--since", type=Since(), help="None before: 2h, 2026-06-08T12:00:00Z; 7d unless told.")
 @click.option("--limit", type=click.IntRange(0), default=20, show_default=True, help="How many, the newest of them.")
@@ -213,7 +213,7 @@ def tail(  # noqa: PLR0917 - click passes them by name
         elif since and len(found) > limit:
             click.echo(f"… and earlier ones: --limit {limit * 2 or 20}", err=True)
         if feed:
-            feed.know(found)
+            feed.know(shown)
             _follow(feed, wanted, clock, lines, as_json=as_json)
 
 
