@@ -59,7 +59,7 @@ class Api(Construct):
             if emulated
             else url.url
         )
-        self.parts = {"function": function.name, "url": told}
+        self.parts = {"function": function.name, "url": told, "callers": callers.managed_policy_arn}
         CfnOutput(scope, "ApiUrl", value=told, description="Where the API answers signed requests")
         CfnOutput(
             scope, "ApiCallers", value=callers.managed_policy_arn, description="The policy to attach to whoever may ask"

@@ -36,6 +36,7 @@ COMMANDS = {
     "doctor": ("pollbridge.cli.doctor:doctor", "Look for what needs a person."),
     "cost": ("pollbridge.cli.cost:cost", "Estimate what this deployment costs a month."),
     "parse": ("pollbridge.cli.parse:parse", "Read a vendor's answer from a file."),
+    "api": ("pollbridge.cli.api:api", "Print the address of the HTTP API."),
     "secret": ("pollbridge.cli.secret:secret", "Store keys and addresses in Secrets Manager."),
     "local": ("pollbridge.cli.local:local", "Run the whole deployment on this machine."),
     "demo": ("pollbridge.cli.demo:demo", "Watch jobs of every vendor live through their states."),
