@@ -455,6 +455,13 @@ def test_a_connection_that_stands_still_does_not_bring_up_what_others_did_since(
     assert followed(desk, "--limit", "0") == [unreachable().id]
 
 
+def test_an_event_dated_by_a_clock_ahead_of_ours_comes_beside_a_tick_behind_it(desk: Desk) -> None:
+    desk.at_tick("oration", NOW - 3 * MINUTE)
+    desk.steps = [lambda: desk.record(disabled(), destination_pk("team"), NOW + 4 * MINUTE)]
+
+    assert followed(desk) == [disabled().id]
+
+
 def test_midnight_hides_nothing(desk: Desk) -> None:
     desk.wall = datetime(2026, 6, 8, 23, 59, 57, tzinfo=UTC)
     desk.steps = [lambda: desk.job(1), lambda: desk.job(2, at=desk.wall - timedelta(seconds=2)), lambda: desk.job(3)]
