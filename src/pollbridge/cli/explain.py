@@ -10,6 +10,7 @@ import click
 from pollbridge.aws import client
 from pollbridge.cli.clock import Clock
 from pollbridge.cli.deployment import Deployment, find
+from pollbridge.cli.names import KEY
 from pollbridge.cli.output import fail, print_json
 from pollbridge.cli.page import Page, local_when
 from pollbridge.model.instant import iso
@@ -23,7 +24,7 @@ COUNTED = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible
 
 
 @click.command()
-@click.argument("key")
+@click.argument("key", type=KEY)
 @click.option("--last", type=click.IntRange(1), metavar="N", help=f"The last N changes instead of {FEW}.")
 @click.option("--version", type=click.IntRange(1), metavar="N", help="Only the change of that version.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
