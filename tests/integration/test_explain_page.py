@@ -164,7 +164,7 @@ v2  12:02:00 UTC  pending → failed
 
 
 def test_it_fits_eighty_columns_but_for_commands(desk: Desk) -> None:
-    desk.watch("active", Refused(503), Refused(503), Refused(503), error="word " * 300)
+    desk.watch("active", Refused(503), Refused(503), Refused(503), error="word " * 30 + "x" * 300)
     desk.does["service"] = refusing
     desk.tell("service")
 

@@ -168,7 +168,7 @@ class Page:
         indent = first if indent is None else indent
         glued = "".join(one if one == GLUE else plain(one) for one in text)
         width = max(self.width - len(indent), NARROWEST // 2)
-        lines = textwrap.wrap(glued, width, break_long_words=False, break_on_hyphens=False) or [""]
+        lines = textwrap.wrap(glued, width, break_long_words=GLUE not in text, break_on_hyphens=False) or [""]
         for number, line in enumerate(lines):
             told = line.replace(GLUE, " ")
             click.echo((first if number == 0 else indent) + (click.style(told, fg=colour) if colour else told))
