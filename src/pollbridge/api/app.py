@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from aws_lambda_powertools.event_handler import LambdaFunctionUrlResolver, Response
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as UnreachableError
 
 from pollbridge.api.deliveries import Delivering
 from pollbridge.api.jobs import Reading, Watching
@@ -28,6 +29,7 @@ from pollbridge.api.problems import (
     not_json,
     not_json_type,
 )
+from pollbridge.model.job import KEY_LIMIT
 from pollbridge.observability import logger
 
 BUSY = frozenset(
@@ -107,16 +109,16 @@ class Api:
     def answer(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """The answer to a request; none raises."""
         request_id = event["requestContext"].get("requestId", "")
+        told: dict[str, Any] = {"route": None}
         try:
             route = self._route(event)
-            told = {"route": f"{route.method} {route.path}"}
+            told |= {"route": f"{route.method} {route.path}"} | _about(event)
             _check(route, event)
             answer = self.resolver.resolve(dict(event), context)
         except Wrong as wrong:
             answer = _plain(wrong.response())
-            told = {"route": "none"}
         answer["headers"] = {"Cache-Control": "no-store"} | answer.get("headers", {})
-        logger().info("answered", extra={**told, "status": answer["statusCode"], "request_id": request_id})
+        logger().info("answered", extra=told | {"status": answer["statusCode"], "request_id": request_id})
         return answer
 
     def _route(self, event: Mapping[str, Any]) -> Route:
@@ -127,6 +129,13 @@ class Api:
         if method not in found:
             raise no_method(method, found)
         return found[method]
+
+
+def _about(event: Mapping[str, Any]) -> dict[str, str]:
+    """The job a request is about, if its query names one."""
+    query = event.get("queryStringParameters") or {}
+    key = query.get("key") or query.get("job")
+    return {"job": key[:KEY_LIMIT]} if key else {}
 
 
 def _check(route: Route, event: Mapping[str, Any]) -> None:
@@ -207,7 +216,7 @@ def _passes(error: Exception) -> bool:
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return error.response["Error"]["Code"] in BUSY or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return isinstance(error, HTTPClientError | TimeoutError)
+    return isinstance(error, HTTPClientError | UnreachableError | TimeoutError)
 
 
 def _plain(response: Response[str]) -> dict[str, Any]:
