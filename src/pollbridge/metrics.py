@@ -7,7 +7,6 @@ is always written is the sign of life of a connection's sweeps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -82,9 +81,3 @@ METRICS = (
 def namespace(stack: str) -> str:
     """Where a deployment's metrics are: two of them in one account don't mix."""
     return stack.lower()
-
-
-def count(connections: int, destinations: int, metrics: Iterable[Metric] = METRICS) -> int:
-    """How many metrics CloudWatch charges for, at most, in an hour in which all of these are written."""
-    times = {None: 1, "connection": connections, "destination": destinations}
-    return sum(times[metric.by] for metric in metrics)

@@ -360,10 +360,3 @@ def test_the_document_has_every_metric() -> None:
     rows = {name.strip("`"): (by.strip("`") or None, means) for name, _, by, means in table("## Metrics")}
 
     assert rows == {metric.name: (metric.by, metric.meaning) for metric in metrics.METRICS}
-
-
-def test_what_is_charged_for_grows_with_connections_and_destinations() -> None:
-    idle = [metric for metric in metrics.METRICS if metric.always]
-
-    assert metrics.count(4, 2, idle) == 4
-    assert metrics.count(4, 2) == 4 * 6 + 2 * 3 + 5
