@@ -606,6 +606,10 @@ def test_a_reader_that_has_enough_ends_it_quietly_and_at_once(events: str) -> No
         assert process.stdout and process.stderr
         assert process.stdout.readline()
         process.stdout.close()
+        try:
+            code = process.wait(timeout=30)
+        finally:
+            process.kill()
         said = process.stderr.read()
 
-    assert (process.wait(timeout=30), said.splitlines()[1:]) == (0, [])
+    assert (code, said.splitlines()[1:]) == (0, [])
