@@ -200,6 +200,7 @@ def _simulated_config(place: Place, state: State) -> Path:
             f"[destinations.{name}.match]",
             *(f"{key} = {json.dumps(values)}" for key, values in receiver.match.items()),
         ]
+    lines += ["[api]", "enabled = true"]
     path = place.folder / "simulated.toml"
     path.write_text("\n".join(lines) + "\n", "utf-8")
     return path
