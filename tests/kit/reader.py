@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.kit.documents import ROOT, Block, Step, agrees, blocks
 from tests.kit.shell import Gone, Ran, Shell
 
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds for what a reader types at once; a deployment takes the longest."""
 
 SHOWN = 25
@@ -109,7 +109,7 @@ class Reader:
         return command.format(program.name) + "\n"
 
     def _run(self, script: str, until: str | None = None) -> Ran:
-        return self.shell.run(self._real(script), patience=PATIENCE * 3, until=until)
+        return self.shell.run(self._real(script), patience=PATIENCE, until=until)
 
     def _real(self, text: str) -> str:
         for stands, real in self.instead.items():
