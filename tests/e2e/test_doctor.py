@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -338,10 +339,10 @@ def _live(patient: Patient) -> None:
     for name in HELD:
         patient.store(name, _held(patient, name))
     server.scripts |= {LIST: [EMPTY], "/v2/jobs/j": [Reply.json(id="j", status="success", name="a job")]}
-    for check in ("backups", "expiry"):
-        # What the emulator's CloudFormation leaves out.
-        [found] = [each for each in patient.visit()[1] if each["check"] == check]
-        patient.paste(found["do"])
+    # What the emulator's CloudFormation leaves out.
+    for found in patient.visit("--offline")[1]:
+        if found["check"] in {"backups", "expiry"}:
+            patient.paste(found["do"])
     patient.local.run("watch", JOB)
     server.refusals["/closed"] = []
     patient.local.run("local", "tick")
@@ -409,6 +410,36 @@ def test_no_secret_is_shown(patient: Patient) -> None:
 
     assert "canary" not in told
     assert SIGNING_SECRET[6:] not in told
+
+
+def _somebody(patient: Patient, *actions: str) -> dict[str, str]:
+    """The keys of a user of the account who may do just that."""
+    iam, name = patient.aws("iam"), f"user-{len(actions)}"
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]}
+    iam.create_user(UserName=name)
+    iam.put_user_policy(UserName=name, PolicyName="policy", PolicyDocument=json.dumps(policy))
+    made = iam.create_access_key(UserName=name)["AccessKey"]
+    return {"AWS_ACCESS_KEY_ID": made["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": made["SecretAccessKey"]}
+
+
+def test_the_permissions_of_the_document_are_enough(patient: Patient) -> None:
+    text = (ROOT / "docs" / "doctor.md").read_text("utf-8")
+    [policy] = re.findall(r"^```json\n(.+?)^```$", text, re.MULTILINE | re.DOTALL)
+    actions = [action for statement in json.loads(policy)["Statement"] for action in statement["Action"]]
+
+    # The emulator takes GetFunctionConcurrency for this.
+    code, found = patient.visit(environment=_somebody(patient, *actions, "lambda:PutFunctionConcurrency"))
+
+    assert code == 0
+    assert [each for each in found if each["level"] == "unknown"] == []
+
+
+def test_whoever_may_see_but_the_stack_is_told_what_could_not_be_looked_at(patient: Patient) -> None:
+    code, found = patient.visit(environment=_somebody(patient, "cloudformation:DescribeStackResource"))
+
+    assert code == 0
+    assert {each["level"] for each in found} == {"ok", "warn", "unknown"}
+    assert all("these AWS credentials may not" in each["says"] for each in found if each["level"] == "unknown")
 
 
 def test_a_table_and_a_bus_that_are_gone_are_told_and_nothing_breaks(patient: Patient) -> None:

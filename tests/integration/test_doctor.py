@@ -252,7 +252,7 @@ def test_schedules_that_were_deployed_off_are_no_trouble(admit: Callable[..., Wa
     result = run()
 
     assert result.exit_code == 0
-    assert "ok  schedules: off, as it was deployed: `pollbridge local tick` makes the sweeps" in result.stdout
+    assert "ok  schedules: off, as it was deployed; sweep by hand: pollbridge local tick" in result.stdout
 
 
 @pytest.mark.promise(52)
@@ -576,7 +576,6 @@ def test_each_scope_is_asked_with_its_own_key_and_five_at_most(asked: Ward, serv
 
 def follow(ward: Ward, job: JobKey) -> None:
     """A job that runs, and that no list shows."""
-
     head = {"connection_state": by_state(job.connection, "running"), "changed_at": {"S": iso(ward.now)}}
     ward.table.put({**key(job_pk(job), "HEAD"), **head, "due_slot": {"S": f"{job.connection}#0#1m#0"}})
 

@@ -33,7 +33,7 @@ def _questions(look: Look) -> Iterator[Question]:
         yield Question("schedule", about, partial(_schedule, look, about, name, look.parts["auditor"]))
 
 
-OFF = "off, as it was deployed: `pollbridge local tick` makes the sweeps"
+OFF = "off, as it was deployed; sweep by hand: pollbridge local tick"
 
 
 def _schedule(look: Look, about: str, name: str, function: str) -> Iterator[Finding]:
