@@ -586,6 +586,17 @@ def test_its_receiver_asked_to_be_left_alone(desk: Desk) -> None:
     assert "asked to be left alone (HTTP 429), tried again at" in found["says"]
 
 
+def test_it_was_put_off_while_its_destination_goes_on(desk: Desk) -> None:
+    def busy(notice: Notice) -> Receipt:
+        raise DeliveryError("HTTP 429", Treatment.LATER, code=429)
+
+    desk.watch("active")
+    desk.does["service"] = busy
+    desk.tell("service")
+
+    assert last(desk)["says"].startswith(f"not yet: put off without an attempt since {iso(desk.now)}, tried again at")
+
+
 def test_its_destination_was_disabled_while_it_waited(desk: Desk) -> None:
     desk.watch("active")
     desk.does["service"] = breaking
