@@ -215,6 +215,12 @@ def test_a_function_that_is_throttled_to_nothing_is_told(ward: Ward) -> None:
     assert found["do"] == "aws lambda delete-function-concurrency --function-name notifier-team"
 
 
+def test_the_function_of_the_api_is_looked_at_where_there_is_one(admit: Callable[..., Ward]) -> None:
+    admit(extra={"api": {"function": "nowhere", "url": "https://api.example", "callers": "…"}})
+
+    assert findings()["function"]["about"] == "API"
+
+
 def change_schedule(ward: Ward, name: str, **change: Any) -> None:
     scheduler = ward.aws_("scheduler")
     held = scheduler.get_schedule(Name=name)

@@ -126,7 +126,8 @@ def functions(look: Look) -> dict[str, str]:
     parts = look.parts
     told = {f"poller of {name}": function for name, function in parts.get("pollers", {}).items()}
     told |= {f"notifier of {name}": part["function"] for name, part in parts["destinations"].items()}
-    return told | {name: parts[name] for name in ("publisher", "registrar", "auditor") if name in parts}
+    told |= {name: parts[name] for name in ("publisher", "registrar", "auditor") if name in parts}
+    return told | ({"API": parts["api"]["function"]} if parts.get("api") else {})
 
 
 def _functions(look: Look) -> Iterator[Question]:
