@@ -95,6 +95,15 @@ def test_earlier_changes_that_went_wrong_are_in_the_verdict(desk: Desk) -> None:
     assert "v1 is not with service." in told(desk)["verdict"]
 
 
+def test_earlier_changes_that_are_not_on_the_bus_are_in_the_verdict(desk: Desk) -> None:
+    desk.watch("created", "active")
+    second = desk.bench.history(KEY)[1]
+    desk.route(second, "service")
+    desk.work("service")
+
+    assert "v1 is not published: not on the bus since" in told(desk)["verdict"]
+
+
 def test_when_it_was_last_looked_at_and_when_next_is_told(desk: Desk) -> None:
     desk.watch("active", "active", "active")
 
@@ -179,6 +188,14 @@ def test_commands_are_never_broken_over_lines(desk: Desk) -> None:
     [entry] = desk.tell("service")
 
     assert any(line.strip().endswith(resend(entry)) for line in run(desk).stdout.splitlines())
+
+
+def test_what_to_do_is_said_once(desk: Desk) -> None:
+    desk.watch("created", "active")
+    desk.publish("service", "team")
+    desk.later(minutes=3)
+
+    assert page(desk).count("its notifier does not run") == 1
 
 
 def test_there_are_colours_on_a_terminal_only(desk: Desk) -> None:
