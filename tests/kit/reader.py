@@ -145,7 +145,7 @@ def reader(
         if entry.is_dir() and entry.name not in {".git", ".pollbridge", "cdk.out"}:
             (checkout / entry.name).symlink_to(entry)
         elif entry.is_file():
-            shutil.copy(entry, checkout)
+            shutil.copy2(entry, checkout)
     (programs / "aws").symlink_to(ROOT / ".venv-emulator" / "bin" / "aws")
     (programs / "control").write_text(CONTROL, "utf-8")
     (programs / "control").chmod(0o755)

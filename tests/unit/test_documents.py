@@ -20,6 +20,7 @@ EXCUSED = {
         "tests/e2e/test_demo.py compares it with what the demo prints",
         "it would run the tests within a test",
         "needs an AWS account and the vendors' keys",
+        "what runs the test was installed so",
     ],
     "docs/upgrading.md": ["needs an AWS account", "needs an AWS account"],
     "docs/observability.md": ["needs an AWS account"],
@@ -81,6 +82,12 @@ def test_what_is_not_run_is_known() -> None:
             told.setdefault(block.document, []).append(block.excused)
 
     assert told == EXCUSED
+
+
+def test_nothing_installs_into_the_environment_that_runs_the_tests() -> None:
+    """A reader's checkout is made of links to this one."""
+    for step in STEPS:
+        assert not re.search(r"\b(?:make|pip3?|npm|npx|git)\s", step.script), step.where
 
 
 def test_what_is_run_leaves_nothing_to_fill_in() -> None:
