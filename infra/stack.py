@@ -99,15 +99,6 @@ class Pollbridge(Stack):
         auditor = Auditor(
             self, "Auditing", workshop=workshop, history=history, bus=bus, missed=missed, scheduled=scheduled
         )
-        dashboard = Dashboard(
-            self,
-            "Dashboard",
-            workshop=workshop,
-            pollers=pollers,
-            notifiers=notifiers,
-            publisher=publisher.function,
-        )
-
         api = (
             Api(
                 self,
@@ -119,6 +110,15 @@ class Pollbridge(Stack):
             )
             if configuration.api.enabled
             else None
+        )
+        # The last: it shows all that was made.
+        dashboard = Dashboard(
+            self,
+            "Dashboard",
+            workshop=workshop,
+            pollers=pollers,
+            notifiers=notifiers,
+            publisher=publisher.function,
         )
 
         CfnOutput(self, "BusName", value=bus.ref, description="The event bus to hang rules on")

@@ -34,6 +34,12 @@ class Read:
         return not self.namespace.startswith("AWS/")
 
 
+@pytest.fixture(scope="module")
+def template(synthesize: Synthesize) -> Template:
+    """With all that can be deployed."""
+    return synthesize({**CONFIGURATION, "api": {"enabled": True}}, checked=True)
+
+
 def body(template: Template) -> dict[str, Any]:
     (dashboard,) = template.all("CloudWatch::Dashboard")
     told: dict[str, Any] = json.loads(dashboard["DashboardBody"])
@@ -119,4 +125,4 @@ def test_widgets_stand_beside_each_other_and_each_shows_something(
 def test_the_configuration_of_the_repository_is_shown_for_nothing(synthesize: Synthesize) -> None:
     here = load(Path(__file__).parents[2] / "pollbridge.toml").model_dump(mode="json")
 
-    assert len(list(shown(synthesize(here)))) <= FREE
+    assert len(list(shown(synthesize(here | {"api": {"enabled": True}})))) <= FREE
