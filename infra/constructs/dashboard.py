@@ -47,14 +47,15 @@ class Dashboard(Construct):
         self._pollers = pollers
         dashboard = cloudwatch.Dashboard(self, "Dashboard", default_interval=Duration.hours(24))
         stack = Stack.of(self).stack_name
-        for row in (
+        rows: list[list[cloudwatch.IWidget]] = [
             [cloudwatch.TextWidget(markdown=HEADER.format(stack=stack, runbooks=RUNBOOKS), width=WIDTH, height=4)],
             [cloudwatch.AlarmStatusWidget(title="Alarms", alarms=self._alarms.all, width=WIDTH, height=5)],
             self._polling(),
             self._publishing(publisher),
             *([self._delivering(notifiers)] if notifiers else []),
             self._failures(workshop),
-        ):
+        ]
+        for row in rows:
             dashboard.add_widgets(*row)
         self.name = dashboard.dashboard_name
 

@@ -146,3 +146,12 @@ def test_it_needs_no_aws_and_no_network_client() -> None:
     check = f"import sys, pollbridge.cli.parse; sys.exit(bool({heavy} & set(sys.modules)))"
 
     assert subprocess.run([sys.executable, "-c", check], check=False, cwd=Path(__file__).parent).returncode == 0
+
+
+def test_a_disk_that_is_full_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "pollbridge", "parse", "scale/job/p/j", str(SAMPLES / "scale-job.json")]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr == "pollbridge: the output could not be written: No space left on device\n"

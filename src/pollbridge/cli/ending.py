@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import sys
@@ -16,7 +17,10 @@ INTERRUPTED = 130
 
 @contextmanager
 def ending(gone: int = 0) -> Iterator[None]:
-    """Ctrl-C is exit 130 and no word; `gone` is the exit code when the reader of stdout went away."""
+    """Ctrl-C is exit 130 and no word; `gone` is the exit code when the reader of stdout went away.
+
+    A full disk under stdout is an error in one line.
+    """
     try:
         yield
     except KeyboardInterrupt:
@@ -27,6 +31,12 @@ def ending(gone: int = 0) -> Iterator[None]:
         # Python flushes stdout once more when it exits, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(gone) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo(f"pollbridge: the output could not be written: {error.strerror}", err=True)
+        raise SystemExit(1) from None
 
 
 def nobody_reads() -> bool:
