@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.documents import ROOT, agrees, blocks
+
 pytestmark = pytest.mark.e2e
 
 KINDS = ("mentionlab job", "mentionlab execution", "oration job", "scale job", "mintlify agent-v1", "mintlify agent-v2")
@@ -76,7 +78,21 @@ def test_every_job_lives_to_its_end_and_everyone_hears_of_it() -> None:
     assert re.search(r"flaky, .+ answers 503:.+\n(?s:.+)\[flaky answered 503, 503, then took it: 3 attempts", lived)
     assert re.findall(r"updated (\d) times in place, (\d) replies", lived) == [("3", "4")] * 2
     assert "partly failed: 92 of 100 succeeded, 8 failed" in lived
+    assert agrees(_by_chance(_shown()), _by_chance(told), any_order=True)
     assert demo.left() == []
+
+
+def _shown() -> str:
+    """What the README shows of it."""
+    [block] = [block for block in blocks(ROOT / "README.md") if block.text.startswith("$ make demo\n")]
+    [step] = block.steps()
+    assert step.printed
+    return step.printed
+
+
+def _by_chance(told: str) -> str:
+    """Without the counts that hang on which sweep comes first."""
+    return re.sub(r"\d+ (requests|times)", r"N \1", told)
 
 
 @pytest.mark.parametrize("moment", ["start the AWS emulator", "start simulated vendors", "Ticking", "unreachable"])
