@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
 from moto import mock_aws
 
 from pollbridge.api.__main__ import FILE, main
 from pollbridge.api.document import document, text
+from pollbridge.cli import api as api_command
+from pollbridge.cli.deployment import Deployment
 from pollbridge.history.heads import Heads
 from pollbridge.history.ledger import KEEP
 from pollbridge.model.job import JobKey
@@ -458,7 +461,7 @@ def test_whatever_else_breaks_is_told_without_its_words_and_logged_with_them(
     assert (answer.status, answer.json["type"]) == (500, "urn:pollbridge:problem:broken")
     assert "inner" not in answer.body
     [broken] = [line for line in caplog.records if line.getMessage() == "broken"]
-    assert vars(broken)["request_id"] == answer.json["request_id"]
+    assert answer.json["request_id"]
     assert "inner" in str(broken.exc_info)
 
 
@@ -471,13 +474,26 @@ def test_what_the_table_holds_of_another_release_is_told_all_the_same(ask: Asked
     assert "a_reason_of_tomorrow" in answer.json["items"][0]["reasons"]
 
 
-def test_every_answer_is_logged_in_one_line_with_the_job_it_was_about(
-    ask: Asked, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_every_answer_is_logged_with_the_job_it_was_about(ask: Asked, caplog: pytest.LogCaptureFixture) -> None:
     ask("GET", "/v1/history", key=KEY)
     [line] = map(vars, caplog.records)
 
     assert (line["msg"], line["route"], line["status"], line["job"]) == ("answered", "GET /v1/history", 404, KEY)
+
+
+def test_whatever_a_request_does_is_logged_with_its_job(ask: Asked, caplog: pytest.LogCaptureFixture) -> None:
+    [entry] = life(ask.office, oration_key(), "failed", at=YESTERDAY)
+    ask("POST", "/v1/watches", {"keys": [str(CODED)]})
+    ask("POST", f"/v1/events/{entry.event_id}/resend", {"to": "team"})
+    watched, _, resent, _ = map(vars, caplog.records)
+
+    assert (watched["msg"], watched["job"]) == ("watched", str(CODED))
+    assert (resent["msg"], resent["job"], resent["event_id"], resent["destination"]) == (
+        "resent",
+        KEY,
+        entry.event_id,
+        "team",
+    )
 
 
 def test_the_events_of_a_url_are_as_aws_makes_them() -> None:
@@ -492,3 +508,39 @@ def test_a_key_of_another_spelling_is_the_same_job(ask: Asked) -> None:
     ask("POST", "/v1/watches", {"keys": [str(JobKey("oration", "job", "acme", "é"))]})
 
     assert ask("GET", "/v1/job", key="oration/job/acme/é").json["job"]["id"] == "é"
+
+
+# The command
+
+
+def told(monkeypatch: pytest.MonkeyPatch, parts: dict[str, Any], *arguments: str) -> Result:
+    deployment = Deployment("Pollbridge", None, "pollbridge", None, parts)  # type: ignore[arg-type]
+    monkeypatch.setattr(api_command, "find", lambda: deployment)
+    return CliRunner().invoke(api_command.api, arguments)
+
+
+def test_the_command_tells_where_the_api_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = {"function": "f", "url": "https://x.lambda-url.eu-central-1.on.aws/", "callers": "arn"}
+    plain, as_json = (told(monkeypatch, {"api": parts}, *arguments) for arguments in ((), ("--json",)))
+
+    assert plain.stdout == "https://x.lambda-url.eu-central-1.on.aws\n"
+    assert json.loads(as_json.stdout) == {**parts, "url": "https://x.lambda-url.eu-central-1.on.aws"}
+
+
+def test_in_the_emulator_it_is_below_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1/")
+
+    found = told(monkeypatch, {"api": {"function": "f", "url": "/_aws/lambda-url/x"}})
+    assert found.stdout == "http://127.0.0.1:1/_aws/lambda-url/x\n"
+
+
+@pytest.mark.parametrize("parts", [{}, {"api": None}])
+def test_where_it_is_off_the_command_says_how_to_switch_it_on(
+    monkeypatch: pytest.MonkeyPatch, parts: dict[str, Any]
+) -> None:
+    result = told(monkeypatch, parts)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert (
+        result.stderr == "pollbridge: the API is off: set enabled = true under [api] in pollbridge.toml, and deploy\n"
+    )

@@ -108,17 +108,17 @@ class Api:
 
     def answer(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         """The answer to a request; none raises."""
-        request_id = event["requestContext"].get("requestId", "")
         told: dict[str, Any] = {"route": None}
-        try:
-            route = self._route(event)
-            told |= {"route": f"{route.method} {route.path}"} | _about(event)
-            _check(route, event)
-            answer = self.resolver.resolve(dict(event), context)
-        except Wrong as wrong:
-            answer = _plain(wrong.response())
-        answer["headers"] = {"Cache-Control": "no-store"} | answer.get("headers", {})
-        logger().info("answered", extra=told | {"status": answer["statusCode"], "request_id": request_id})
+        with logger().append_context_keys(request_id=event["requestContext"].get("requestId", "")):
+            try:
+                route = self._route(event)
+                told |= {"route": f"{route.method} {route.path}"} | _about(event)
+                _check(route, event)
+                answer = self.resolver.resolve(dict(event), context)
+            except Wrong as wrong:
+                answer = _plain(wrong.response())
+            answer["headers"] = {"Cache-Control": "no-store"} | answer.get("headers", {})
+            logger().info("answered", extra=told | {"status": answer["statusCode"]})
         return answer
 
     def _route(self, event: Mapping[str, Any]) -> Route:
@@ -166,7 +166,7 @@ def resolver_of(every: tuple[Route, ...]) -> LambdaFunctionUrlResolver:
 
     def any_other(error: Exception) -> Response[str]:
         if not _passes(error):
-            logger().exception("broken", extra={"request_id": _request_id(resolver)})
+            logger().exception("broken")
         return wrong(busy() if _passes(error) else broken())
 
     resolver.exception_handler(Wrong)(wrong)

@@ -29,6 +29,7 @@ from pollbridge.history.timeline import DAY, Timeline, Told
 from pollbridge.model.event import event_id as id_of
 from pollbridge.model.instant import iso
 from pollbridge.notifying.outcomes import CHUNK, NOT_ARRIVED, RECENT, Outcome, Outcomes
+from pollbridge.observability import logger
 from pollbridge.views import delivery_json
 
 BEHIND_ALL = "~"
@@ -129,6 +130,8 @@ class Delivering:
         except Claimed:
             return {"resent": False, "why": "it is being delivered at this moment"}
         resending.drop_letters(name, {told.event_id})
+        about = {"job": told.pk.removeprefix("JOB#")} if told.pk.startswith("JOB#") else {}
+        logger().info("resent", extra={**about, "event_id": told.event_id, "destination": name})
         return {"resent": True, "why": None}
 
 

@@ -27,6 +27,7 @@ from pollbridge.api.shapes import Changes, Jobs, JobStanding, Registered, Unwatc
 from pollbridge.history.heads import Head
 from pollbridge.model.cadence import Slot, ladder
 from pollbridge.model.job import InvalidJobKey, JobKey
+from pollbridge.observability import logger
 from pollbridge.views import change_json, job_json
 from pollbridge.watches import Registration, WatchRefused, check_labels
 
@@ -48,6 +49,8 @@ class Watching:
         if registration.refused:
             raise _refused(registration.refused.items(), "None of the jobs is followed.")
         registration.follow(self.means.wall, lambda: None)
+        for key in registration.followed:
+            logger().info("watched", extra={"job": str(key)})
         if registration.refused:
             raise _refused(registration.refused.items(), "The others are followed; doing it again is safe.")
         items = [{"key": str(key), "new": registration.followed[key]} for key in registration.keys]
