@@ -19,6 +19,7 @@ from pollbridge.api.__main__ import FILE, main
 from pollbridge.api.document import document, text
 from pollbridge.cli import api as api_command
 from pollbridge.cli.deployment import Deployment
+from pollbridge.config import check
 from pollbridge.history.heads import Heads
 from pollbridge.history.ledger import KEEP
 from pollbridge.model.job import JobKey
@@ -514,7 +515,8 @@ def test_a_key_of_another_spelling_is_the_same_job(ask: Asked) -> None:
 
 
 def told(monkeypatch: pytest.MonkeyPatch, parts: dict[str, Any], *arguments: str) -> Result:
-    deployment = Deployment("Pollbridge", None, "pollbridge", None, parts)  # type: ignore[arg-type]
+    settings = check({"vendors": {"oration": {"secret": "s"}}}, "test")
+    deployment = Deployment("Pollbridge", None, "pollbridge", settings, parts)  # type: ignore[arg-type]
     monkeypatch.setattr(api_command, "find", lambda: deployment)
     return CliRunner().invoke(api_command.api, arguments)
 
