@@ -21,6 +21,7 @@ from infra.constructs.polling import Poller
 from infra.constructs.publishing import Bus, Publisher
 from infra.constructs.queues import FailureQueue
 from infra.constructs.registering import Registrar
+from pollbridge import __version__
 from pollbridge.config import Configuration, Connection, Destination
 
 
@@ -129,6 +130,7 @@ class Pollbridge(Stack):
             configuration,
             {
                 "format": 1,
+                "version": __version__,
                 "table": history.name,
                 "bus": bus.name,
                 "config": configuration.model_dump(mode="json"),
