@@ -398,15 +398,18 @@ def test_a_path_that_is_none_is_told_so(ask: Asked, path: str) -> None:
     assert (answer.status, answer.json["type"]) == (404, "urn:pollbridge:problem:no-route")
 
 
-def crafted(*parts: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+def crafted(*parts: Any, spaced: bool = False) -> str:
+    """As cursors are written, but for the spaces."""
+    text = json.dumps(parts, separators=None if spaced else (",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def test_a_cursor_is_taken_by_its_own_question_only(ask: Asked) -> None:
     life(ask.office, oration_key(), "running", "failed", at=YESTERDAY)
     ask("POST", "/v1/watches", {"keys": [str(CODED)]})
     cursor = ask("GET", "/v1/jobs", limit=1).json["next"]
-    digest = json.loads(base64.urlsafe_b64decode(cursor + "=="))[0]
+    digest, *place = json.loads(base64.urlsafe_b64decode(cursor + "=="))
+    assert crafted(digest, *place) == cursor
     strange = [
         ("/v1/jobs", {"state": "failed", "cursor": cursor}),
         ("/v1/deliveries", {"cursor": cursor}),
@@ -420,6 +423,7 @@ def test_a_cursor_is_taken_by_its_own_question_only(ask: Asked) -> None:
                 crafted(digest, "", ""),
                 crafted(digest, "now", KEY),
                 crafted(digest, 1, 2),
+                crafted(digest, *place, spaced=True),
                 crafted(),
                 "bnVsbA",
                 crafted(digest, "\ud800", KEY),

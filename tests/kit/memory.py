@@ -87,6 +87,11 @@ class Memory:
         value = ExpressionAttributeValues[partition.split(" = ")[1]]["S"]
         wanted = {"ConditionExpression": rest, "ExpressionAttributeValues": ExpressionAttributeValues}
         order = keys(IndexName)[1]
+        if span := re.search(r"BETWEEN (:\w+) AND (:\w+)", rest):
+            first, last = (ExpressionAttributeValues[name]["S"] for name in span.groups())
+            if first > last:
+                message = "The BETWEEN operator requires upper bound to be greater than or equal to lower bound"
+                raise ClientError({"Error": {"Code": "ValidationException", "Message": message}}, "Query")
         with self.lock:
             items = self.partitions[IndexName].get(value, {}).values()
             found = [self._found(item, IndexName) for item in items if not rest or _holds(wanted, item)]
