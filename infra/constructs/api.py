@@ -38,7 +38,7 @@ class Api(Construct):
             timeout=self.TIMEOUT,
             # Memory is what CPU is bought by, and a cold start is all CPU.
             memory=512,
-            environment={"TABLE": history.name, "STACK": Aws.STACK_NAME},
+            environment={"TABLE": history.name, "STACK": Aws.STACK_ID},
         )
         history.grant_correcting(function)
         history.grant_looking_up(function)
