@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pollbridge.aws import client
-from pollbridge.local.place import State
+from pollbridge.local.place import Place, State
 from pollbridge.local.running import control
 from pollbridge.local.simulation import seed
 from tests.kit.stranger import Reply, stranger
@@ -86,3 +86,10 @@ def _leading_to(state: State) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+if __name__ == "__main__":
+    # A document's setup: `python -m tests.kit.deployment` forgets what the document did so far.
+    running = Place.of_checkout().read()
+    assert running
+    fresh(running)

@@ -223,7 +223,7 @@ def _is_json(text: str) -> bool:
 
 
 def _squeezed(lines: list[str]) -> str:
-    return re.sub(r" ?([\[\]{},:]) ?", r"\1", " ".join(lines))
+    return re.sub(r" ?([\[\]{},:…]) ?", r"\1", " ".join(lines))
 
 
 def _matched(lines: list[str], told: list[str], *, all_of_them: bool) -> bool:

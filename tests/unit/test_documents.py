@@ -169,6 +169,7 @@ def test_a_mark_that_says_nothing_known_is_a_mistake() -> None:
         ("one\n[…]\nfour", "one\ntwo\nthree\nfour\n"),
         ("one\n[… 2 lines left out]", "one\ntwo\nthree\n"),
         ("one … three", "one two three\n"),
+        ('{"a": 1, … "c": 3}', '{"a":1,"b":2,"c":3}'),
         ('{"a": [1, 2], …}', '{\n  "a": [\n    1,\n    2\n  ],\n  "b": {}\n}\n'),
     ],
 )
