@@ -76,7 +76,7 @@ class Local:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=600,
             check=False,
         )
         assert done.returncode == code, done.stderr + done.stdout

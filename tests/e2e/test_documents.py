@@ -50,7 +50,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
 
 def _pollbridge(environment: dict[str, str], *arguments: str) -> None:
     command = [sys.executable, "-m", "pollbridge", *arguments]
-    subprocess.run(command, env=environment, check=True, timeout=300)
+    subprocess.run(command, env=environment, check=True, timeout=600)
 
 
 @pytest.mark.parametrize("document", TO_RUN, ids=named)
