@@ -82,7 +82,7 @@ class Patient:
             env=self.local.environment | (environment or {}),
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=600,
             check=False,
         )
         assert done.stderr == ""
