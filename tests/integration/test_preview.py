@@ -57,6 +57,11 @@ def posted(event: Event) -> Told:
     return body
 
 
+def tailed(event: Event) -> list[Told]:
+    """As `tail --limit 1 --json` prints it."""
+    return [{"detail_type": event.detail_type, "detail": detail(event)}]
+
+
 def run(command: Any, value: Any, *arguments: str) -> Result:
     text = value if isinstance(value, bytes) else json.dumps(value)
     return CliRunner().invoke(command, ["-", *arguments], input=text)
@@ -109,10 +114,10 @@ def test_a_file_is_read_by_its_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_an_event_is_the_same_in_all_three_forms(name: str) -> None:
+def test_an_event_is_the_same_in_every_form(name: str) -> None:
     event = of_type(name)
 
-    assert answers(envelope(event)) == answers(detail(event)) == answers(posted(event))
+    assert answers(envelope(event)) == answers(detail(event)) == answers(posted(event)) == answers(tailed(event))
     assert answers(envelope(event)) == answers({"detail-type": name, "detail": detail(event)})
 
 
@@ -190,8 +195,8 @@ def test_render_prints_the_very_bytes_that_a_webhook_would_be_sent(name: str) ->
 
 
 @pytest.mark.parametrize("event", [about_job("lost"), recovered(), disabled()])
-def test_render_takes_all_three_forms(event: Event) -> None:
-    forms = [envelope(event), detail(event), posted(event)]
+def test_render_takes_every_form(event: Event) -> None:
+    forms = [envelope(event), detail(event), posted(event), tailed(event)]
 
     assert len({run(preview.render, form, "--to", "team").stdout for form in forms}) == 1
 
@@ -259,6 +264,7 @@ BAD: list[tuple[Any, str]] = [
     (b'{"detail-type": "Job Lost", "detail": {"version": NaN}}', "it is not JSON: NaN is no number of JSON"),
     (b'{"detail-type": "Job Lost", "detail": {"error": "\\ud800"}}', "it is not JSON: "),
     ([], "it is to be an event as the bus has it"),
+    ([{}, {}], "it is to be an event as the bus has it"),
     ({}, "it is to be an event as the bus has it"),
     ({"detail-type": "Job Lost"}, "it is to be an event as the bus has it"),
     ({"detail-type": "Job Lost", "detail": "{}"}, "it is to be an event as the bus has it"),

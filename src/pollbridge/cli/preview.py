@@ -43,7 +43,10 @@ MODELS: dict[str, type[BaseModel]] = {
     DISABLED: DestinationDisabled,
 }
 
-FORMS = 'an event as the bus has it ({"detail-type", "detail"}), its detail alone, or the body of a webhook'
+FORMS = (
+    'an event as the bus has it ({"detail-type", "detail"}) or `tail --json` prints it, its detail alone, or the body'
+    " of a webhook"
+)
 
 
 @click.command()
@@ -132,10 +135,18 @@ class _Told:
 
 def _read(file: str) -> _Told:
     """The event in the file; exits in one line when there is none."""
-    event = _recognized(_value(file), file)
+    event = _recognized(_of_tail(_value(file)), file)
     if event is None:
         _refuse(file, f"it is to be {FORMS}")
     return event
+
+
+def _of_tail(value: Any) -> Any:
+    """What `tail --json` prints of one event, as the bus has it; anything else as it is."""
+    match value:
+        case [{"detail_type": str(name), "detail": dict(detail)}] | {"detail_type": str(name), "detail": dict(detail)}:
+            return {"detail-type": name, "detail": detail}
+    return value
 
 
 def _recognized(value: Any, file: str) -> _Told | None:
