@@ -147,6 +147,24 @@ def test_the_auditor_publishes_what_was_left_and_names_what_is_lost(
     assert not bench.history(oration_key())[0].unpublished
 
 
+def test_the_api_follows_a_job_and_tells_of_it(deployment: Deployment) -> None:
+    followed = deployment.wake("api", event("api", "watch"))
+    listed = deployment.wake("api", event("api", "jobs"))
+
+    assert (followed["statusCode"], listed["statusCode"]) == (200, 200)
+    [job] = json.loads(listed["body"])["items"]
+    assert [{"key": job["job"]["key"], "new": True}] == json.loads(followed["body"])["items"]
+    assert job["job"]["labels"] == {"team": "docs"}
+
+
+def test_the_api_answers_what_it_does_not_have_with_a_problem(deployment: Deployment) -> None:
+    answer = deployment.wake("api", event("api", "no_such_path"))
+
+    assert answer["statusCode"] == 404
+    assert answer["headers"]["Content-Type"] == "application/problem+json"
+    assert json.loads(answer["body"])["status"] == 404
+
+
 def test_the_slack_notifier_posts_to_its_channel(deployment: Deployment, receivers: Receivers) -> None:
     deployment.env.setenv("DESTINATION", "team")
 
