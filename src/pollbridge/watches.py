@@ -60,6 +60,19 @@ class Watches:
             raise WatchRefused(f"{text!r}: {connection.type} has no kind {key.kind!r}; it has: {known}")
         return kind.key(key)
 
+    def known(self, text: str) -> JobKey:
+        """The same for what is only read or ended: also a job of a connection that is no longer configured."""
+        try:
+            return self.key(text)
+        except WatchRefused as refused:
+            try:
+                key = JobKey.parse(text)
+            except InvalidJobKey:
+                raise refused from None
+            if self.heads.get(key) is None:
+                raise
+            return key
+
     def watch(self, key: JobKey, labels: Mapping[str, str], wall: datetime) -> bool:
         """Follow a job; True if it was not followed before. Raises WatchRefused."""
         check_labels(labels)

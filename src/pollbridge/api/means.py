@@ -64,7 +64,7 @@ class Means:
         except InvalidJobKey as error:
             raise invalid([Mistake(where=where, what=f"is no job key: {error}")]) from None
         try:
-            return self.watches.key(text)
+            return self.watches.known(text)
         except WatchRefused as error:
             raise unknown("job", str(error)) from None
 

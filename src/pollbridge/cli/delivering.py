@@ -91,7 +91,7 @@ def _outcomes(
         outcomes = Outcomes(deployment.table, deployment.entries, names)
         return outcomes.recent(since or _now(deployment) - RECENT, _now(deployment))
     try:
-        key = deployment.watches.key(job)
+        key = deployment.watches.known(job)
     except WatchRefused as error:
         fail(str(error))
     if deployment.heads.get(key) is None:

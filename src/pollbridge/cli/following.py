@@ -275,7 +275,7 @@ def _job(deployment: Deployment, text: str | None) -> JobKey | None:
     if text is None:
         return None
     try:
-        key = deployment.watches.key(text)
+        key = deployment.watches.known(text)
     except WatchRefused as error:
         fail(str(error))
     if deployment.heads.get(key) is None:

@@ -162,7 +162,7 @@ def _known(deployment: Deployment, text: str) -> Head:
     from pollbridge.watches import WatchRefused
 
     try:
-        key = deployment.watches.key(text)
+        key = deployment.watches.known(text)
     except WatchRefused as error:
         fail(str(error))
     head = deployment.heads.get(key)

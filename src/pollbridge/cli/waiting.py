@@ -83,7 +83,7 @@ def _wait(deployment: Deployment, text: str, timeout: int | None, clock: Clock, 
     """The job as it stands at the end, and the exit code."""
     began, outage, seen = clock.now(), Outage(clock), None
     try:
-        key = deployment.watches.key(text)
+        key = deployment.watches.known(text)
     except WatchRefused as error:
         fail(str(error))
 

@@ -55,7 +55,10 @@ def watch(keys: tuple[str, ...], labels: tuple[str, ...], file: BinaryIO | None,
 def unwatch(key: str, as_json: bool) -> None:
     """Stop following a job. Its history stays, and discovery does not begin it again."""
     deployment = find()
-    [job] = _checked(deployment.watches, [("", key)])
+    try:
+        job = deployment.watches.known(key)
+    except WatchRefused as error:
+        fail(str(error))
     if not deployment.heads.unfollow(job, datetime.now(UTC)):
         fail(f"{job} is not known here: nothing to stop")
     if as_json:
