@@ -54,6 +54,7 @@ class Api(Construct):
         workshop.alarms.when_breaking(function.function, name="API")
         url = function.function.add_function_url(auth_type=lambda_.FunctionUrlAuthType.AWS_IAM)
         callers = _callers(self, function.function.function_arn)
+        # Where the emulator answers, below its own address: what it calls a function's URL would lead to AWS.
         told = (
             f"/_aws/lambda-url/{Fn.select(0, Fn.split('.', Fn.select(2, Fn.split('/', url.url))))}"
             if emulated
@@ -85,9 +86,3 @@ def _callers(scope: Construct, function_arn: str) -> iam.ManagedPolicy:
             ),
         ],
     )
-
-
-def _below_the_emulator(url: str) -> str:
-    """Where the emulator answers, below its own address: what it calls a function's URL would lead to AWS."""
-    host = Fn.select(2, Fn.split("/", url))
-    return f"/_aws/lambda-url/{Fn.select(0, Fn.split('.', host))}"

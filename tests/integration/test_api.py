@@ -356,6 +356,27 @@ def test_a_body_that_is_no_json_is_told_so(ask: Asked, body: str | bytes) -> Non
 
 
 @pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        ("[" * 100_000, "It is nested too deeply."),
+        ('{"keys": [' + "1" * 5000 + "]}", "It holds a number of too many digits."),
+        ('{"keys": [NaN]}', "NaN is no number of JSON"),
+    ],
+)
+def test_what_is_wrong_with_a_body_that_is_no_json_is_said(ask: Asked, body: str, what: str) -> None:
+    answer = ask.raw("POST", "/v1/watches", "", {"content-type": "application/json"}, body.encode())
+
+    assert answer.json["detail"] == what
+
+
+@pytest.mark.parametrize("since", ["2026-06-08T12:00:00+25:00", "2026-06-08T12:00:00-24:00", "2026-13-01T00:00:00Z"])
+def test_a_time_that_is_none_is_told_what_one_is(ask: Asked, since: str) -> None:
+    told = {"query.since": "wants a time such as 2026-06-08T12:00:00Z, or an age such as 2h"}
+
+    assert mistakes(ask("GET", "/v1/jobs", since=since)) == mistakes(ask("GET", "/v1/jobs", since="yesterday")) == told
+
+
+@pytest.mark.parametrize(
     ("body", "where"),
     [
         ([{"keys": [KEY]}], "body"),

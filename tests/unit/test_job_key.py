@@ -51,7 +51,7 @@ def test_parts_are_percent_decoded(text: str, key: JobKey) -> None:
 @pytest.mark.parametrize(
     ("text", "mistake"),
     [
-        ("", "it has 1 parts, not the four"),
+        ("", "it has 1 part, not the four"),
         ("mentionlab/job/1", "it has 3 parts, not the four"),
         ("mentionlab/job/p/1/", "it has 5 parts, not the four"),
         ("/job/p/1", "its connection is ''"),

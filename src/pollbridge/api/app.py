@@ -186,8 +186,13 @@ def _body(text: str) -> Any:
     """A request's body. Raises Wrong."""
     try:
         told = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise not_json(getattr(error, "msg", "It is nested too deeply.")) from None
+    except json.JSONDecodeError as error:
+        raise not_json(error.msg) from None
+    except RecursionError:
+        raise not_json("It is nested too deeply.") from None
+    except ValueError:
+        # https://docs.python.org/3/library/stdtypes.html#integer-string-conversion-length-limitation
+        raise not_json("It holds a number of too many digits.") from None
     if not isinstance(told, dict | None):
         raise invalid([Mistake(where="body", what="wants an object")])
     return told

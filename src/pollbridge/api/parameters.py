@@ -32,21 +32,27 @@ StateAsked = Annotated[str, BeforeValidator(_state), Field(json_schema_extra={"e
 
 _AGE = re.compile(r"([0-9]{1,4})([smhd])", re.ASCII)
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE)
+NO_MOMENT = "wants a time such as 2026-06-08T12:00:00Z, or an age such as 2h"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def moment(since: str, now: datetime) -> datetime:
-    """What `since` means now. Raises ValueError for what is neither an age nor a moment."""
+    """What `since` means now. Raises ValueError for what is neither an age nor a moment, in words for people.
+
+    Stricter than the commands: only what the document's format lets through.
+    """
     if age := _AGE.fullmatch(since):
         return now - timedelta(**{_UNITS[age[2]]: int(age[1])})
     if not _DATE_TIME.fullmatch(since):
-        raise ValueError("wants a time such as 2026-06-08T12:00:00Z, or an age such as 2h")
+        raise ValueError(NO_MOMENT)
     # RFC 3339 has leap seconds, and fractions as fine as one likes; a moment of ours has neither.
     text = re.sub(r"(\.\d{1,6})\d*", r"\1", since.upper().replace(":60", ":59"))
     try:
         told = datetime.fromisoformat(text).astimezone(UTC)
     except OverflowError:
         told = EARLIEST if since.startswith("0") else LATEST
+    except ValueError:
+        raise ValueError(NO_MOMENT) from None
     return min(max(told, EARLIEST), LATEST)
 
 

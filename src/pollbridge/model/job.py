@@ -66,7 +66,8 @@ class JobKey:
         """Read a printed key. Raises InvalidJobKey."""
         parts = text.split("/")
         if len(parts) != 4:
-            raise InvalidJobKey(f"it has {len(parts)} parts, not the four of <connection>/<kind>/<scope>/<id>")
+            number = "1 part" if len(parts) == 1 else f"{len(parts)} parts"
+            raise InvalidJobKey(f"it has {number}, not the four of <connection>/<kind>/<scope>/<id>")
         return cls(*(_decode(part) for part in parts))
 
     def __str__(self) -> str:
