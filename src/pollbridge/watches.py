@@ -19,6 +19,9 @@ LABEL_NAME_LIMIT = 64
 LABEL_VALUE_LIMIT = 256
 """Bytes."""
 
+LABEL_TOLD = 16
+"""Bytes of a refused label's name that an error shows."""
+
 AT_ONCE = 16
 """Jobs that are registered at a time: half of what the client's pool of connections holds."""
 
@@ -173,16 +176,17 @@ class Registration:
 
 
 def check_labels(labels: Mapping[str, str]) -> None:
-    """Raises WatchRefused."""
+    """Raises WatchRefused. Labels are nobody's but the user's: at most the beginning of a name is told."""
     if len(labels) > LABELS_LIMIT:
         raise WatchRefused(f"{len(labels)} labels: a job has at most {LABELS_LIMIT}")
     for name, value in labels.items():
+        told = f"label {clip(name, LABEL_TOLD)!r}"
         if not _encodes(name + value):
-            raise WatchRefused(f"label {name!r}: is not valid UTF-8")
+            raise WatchRefused(f"{told}: is not valid UTF-8")
         if not name or len(name.encode()) > LABEL_NAME_LIMIT:
-            raise WatchRefused(f"label {name!r}: a name has 1 to {LABEL_NAME_LIMIT} bytes")
+            raise WatchRefused(f"{told}: a name has 1 to {LABEL_NAME_LIMIT} bytes")
         if len(value.encode()) > LABEL_VALUE_LIMIT:
-            raise WatchRefused(f"label {name!r}: a value has at most {LABEL_VALUE_LIMIT} bytes")
+            raise WatchRefused(f"{told}: a value has at most {LABEL_VALUE_LIMIT} bytes")
 
 
 def _encodes(text: str) -> bool:

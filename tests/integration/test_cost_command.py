@@ -257,6 +257,7 @@ def test_a_file_of_prices_that_says_nonsense_is_refused_in_one_line(place: Place
         ("--watches", "many"),
         ("--changes-per-day", "-1"),
         ("--changes-per-day", "1441"),
+        ("--changes-per-day", "nan"),
         ("extra",),
     ],
 )

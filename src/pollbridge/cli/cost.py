@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -44,6 +45,8 @@ def cost(watches: tuple[int, ...], changes: float | None, file: Path | None, why
 
     An estimate from list prices without free tiers; docs/cost.md states the model.
     """
+    if changes is not None and math.isnan(changes):
+        raise click.BadParameter("nan is no number of changes", param_hint="--changes-per-day")
     from pollbridge.cli.counting import look_at
     from pollbridge.cli.deployment import find
 
