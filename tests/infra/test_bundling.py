@@ -52,6 +52,7 @@ def test_only_the_services_that_are_called_are_described(bundler: Bundler) -> No
     assert (described / "endpoints.json").is_file()
 
 
+@pytest.mark.long
 def test_the_same_sources_make_the_same_bundle_whoever_else_makes_it(bundler: Bundler, tmp_path: Path) -> None:
     for name in ("src", "functions", "requirements"):
         (tmp_path / name).symlink_to(ROOT / name)

@@ -107,6 +107,7 @@ def test_eleven_are_one_message_that_lists_them_and_each_is_delivered(team: Team
     assert team.pinged == []
 
 
+@pytest.mark.long
 def test_hundreds_are_as_few_messages_as_can_be(team: Team) -> None:
     entries = swept(team, MANY + 20)
     for batch in (entries[5:6], entries[-2:], entries[:1]):

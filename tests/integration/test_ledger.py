@@ -322,6 +322,7 @@ def test_what_is_taken_is_kept_without_the_answer() -> None:
     assert post.ledger[0].attempts[0].response is None
 
 
+@pytest.mark.long
 @pytest.mark.promise(38)
 @pytest.mark.promise(40)
 def test_however_often_it_is_had_again_a_delivery_fits_its_item() -> None:

@@ -181,6 +181,7 @@ def test_a_change_is_told_by_where_it_led_and_why() -> None:
     assert [line["event_id"] for line in told] == ids
 
 
+@pytest.mark.long
 def test_a_first_reading_of_a_thousand_jobs_writes_no_line_for_them() -> None:
     bench = in_world(scopes=["p"])
     bench.world.add(*numbered(1000))

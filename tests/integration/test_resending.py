@@ -420,6 +420,7 @@ def test_pending_is_forsaken_twelve_hours_after_the_last_that_was_heard_of_it(of
 # In which order, and of which time
 
 
+@pytest.mark.long
 def test_the_oldest_come_first(office: Office) -> None:
     moments = [WALL + timedelta(minutes=n) for n in range(2 * CHUNK)]
     shuffled = random.Random(7).sample(moments, len(moments))

@@ -99,6 +99,7 @@ ARRIVALS = st.integers(1, 5).flatmap(
 )
 
 
+@pytest.mark.long
 @pytest.mark.promise(31)
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(arrival=ARRIVALS)

@@ -88,6 +88,7 @@ def test_the_same_holds_in_moto(table: Table) -> None:
     assert bench.head(KEY).slot.rung == 2
 
 
+@pytest.mark.long
 def test_the_gaps_between_looks_grow_with_the_silence(bench: Bench) -> None:
     bench.watch(KEY, oration_body())
     looks = []

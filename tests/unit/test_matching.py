@@ -402,6 +402,7 @@ def test_a_wildcard_takes_no_longer_than_the_value_is_long() -> None:
     assert time.monotonic() - begun < 1
 
 
+@pytest.mark.long
 @given(st.recursive(st.one_of(SCALAR, EXPRESSION), lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner)))
 def test_whatever_a_file_says_is_taken_or_refused_in_a_line(value: Any) -> None:
     found = mistake({"a": value, "b": [{"anything-but": value}], "$or": value})

@@ -271,6 +271,7 @@ MATCHES = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None)
 @given(match=MATCHES, event=EVENTS)
 def test_whatever_a_match_says_moto_hears_what_we_do(match: dict[str, Any], event: Event) -> None:

@@ -83,6 +83,7 @@ def test_vendor_words_can_neither_ping_nor_link(shown: Any) -> None:
     assert pings(shown | {"link_names": True}) == []
 
 
+@pytest.mark.long
 @pytest.mark.promise(42)
 @given(OF_JOBS | OF_OTHERS)
 def test_vendor_words_can_neither_hide_nor_turn_what_stands_around_them(shown: Any) -> None:
@@ -101,6 +102,7 @@ def test_what_slack_formats_is_ours_alone(shown: Any) -> None:
         assert OURS.fullmatch(text), text
 
 
+@pytest.mark.long
 @pytest.mark.promise(42)
 @given(OF_OTHERS)
 def test_what_slack_formats_about_others_is_ours_alone(shown: Any) -> None:

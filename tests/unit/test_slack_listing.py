@@ -138,6 +138,7 @@ def test_a_test_in_a_list_says_that_it_is_one() -> None:
     assert all(line.startswith("• test: Report") for line in lines(shown))
 
 
+@pytest.mark.long
 @pytest.mark.promise(42)
 @settings(max_examples=25)
 @given(st.lists(changes(), min_size=11, max_size=25))
