@@ -80,7 +80,8 @@ def told(*arguments: str) -> list[dict[str, Any]]:
     assert result.stderr == ""
     assert all(each.keys() == {"check", "about", "says", "do", "level", "ok"} for each in found)
     assert all(each["ok"] is (each["do"] is None) is (each["level"] == "ok") for each in found)
-    assert result.exit_code == any(each["level"] == "bad" for each in found)
+    levels = {each["level"] for each in found}
+    assert result.exit_code == (1 if "bad" in levels else 3 if "unknown" in levels else 0)
     return found
 
 
@@ -608,6 +609,28 @@ def test_a_vendor_without_lists_is_asked_for_a_job_it_told_of(
     assert says in found["says"]
 
 
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [
+        ('{"key-canary": 1}', "cannot be asked: its secret s should hold a JSON object of request headers"),
+        ('{"host": "canary"}', "cannot be asked: its secret s may set none of the headers"),
+        ("key-canary", "cannot be asked: secret s holds no JSON object"),
+        (None, "cannot be asked: secret s is missing"),
+    ],
+)
+def test_a_secret_that_a_vendor_cannot_be_asked_with_is_named(asked: Ward, held: str | None, says: str) -> None:
+    if held:
+        asked.aws_("secretsmanager").put_secret_value(SecretId="s", SecretString=held)
+    else:
+        asked.aws_("secretsmanager").delete_secret(SecretId="s", ForceDeleteWithoutRecovery=True)
+
+    [found] = vendor()
+
+    assert found["says"].startswith(says)
+    assert found["do"] == "pollbridge secret set s"
+    assert "canary" not in json.dumps(found)
+
+
 def test_no_vendor_is_asked_offline(asked: Ward, server: Stranger) -> None:
     server.scripts[LIST] = [Reply(401)]
 
@@ -1003,6 +1026,21 @@ def test_what_may_not_be_asked_is_told_and_is_no_fault(ward: Ward, check: str) -
     assert found[check]["says"] == f"could not look: these AWS credentials may not {action}"
     assert found[check]["do"] == "docs/doctor.md#permissions has what doctor asks for"
     assert {line[:2] for line in run().stdout.splitlines() if action in line} == {"??"}
+
+
+def test_what_could_not_be_looked_at_is_an_exit_of_its_own_below_what_is_to_be_mended(ward: Ward) -> None:
+    ward.denied.add(("events", "describe_event_bus"))
+
+    assert (run().exit_code, run("--json").exit_code) == (3, 3)
+
+    disable(ward)
+    assert (run().exit_code, run("--json").exit_code) == (1, 1)
+
+
+def test_what_is_only_to_be_known_of_exits_0(admit: Callable[..., Ward]) -> None:
+    admit(extra={"version": "0.0.1"})
+
+    assert run().exit_code == 0
 
 
 def test_what_cannot_be_looked_at_hides_nothing_else(ward: Ward) -> None:

@@ -39,6 +39,9 @@ SUBJECTS: tuple[Subject, ...] = (
     ALARMS,
 )
 
+EXITS = {Level.BAD: 1, Level.UNKNOWN: 3}
+"""What it exits with, the first that was found. 2 is wrong use, as everywhere."""
+
 AT_ONCE = 16
 """Questions that are asked side by side."""
 
@@ -55,7 +58,7 @@ MARKS = {
 @click.option("--verbose", is_flag=True, help="Print also what is as it should be, one by one.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(offline: bool, verbose: bool, as_json: bool) -> None:
-    """Look for what needs a person. Exit 1 when something does.
+    """Look for what needs a person. Exit 1 when something does, else 3 when something could not be looked at.
 
     It changes nothing. Each vendor is asked one question a scope, five at most, within its limits.
     """
@@ -70,8 +73,10 @@ def doctor(offline: bool, verbose: bool, as_json: bool) -> None:
         print_json([_json(finding) for finding in found])
     else:
         click.echo(_sum(found))
-    if any(finding.level is Level.BAD for finding in found):
-        raise SystemExit(1)
+    levels = {finding.level for finding in found}
+    for level, code in EXITS.items():
+        if level in levels:
+            raise SystemExit(code)
 
 
 class Clients:

@@ -192,7 +192,9 @@ def _answered(connection: Connection, name: str, question: Try, error: Exception
     if isinstance(error, Stopped):
         return note("vendor", about, "not asked: the limits leave no room right now")
     if isinstance(error, NoCredentials):
-        return bad("vendor", about, f"cannot be asked: {error}", f"pollbridge secret set {secret}")
+        # What is wrong with the secret's members names no secret; that it cannot be read does.
+        says = str(error) if str(error).startswith("secret ") else f"its secret {secret} {error}"
+        return bad("vendor", about, f"cannot be asked: {says}", f"pollbridge secret set {secret}")
     if isinstance(error, Refused):
         return _refused(about, question, error, secret)
     return _useless(about, question, error)
