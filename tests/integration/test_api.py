@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,14 +19,19 @@ from moto import mock_aws
 
 from pollbridge.api.__main__ import FILE, main
 from pollbridge.api.document import document, text
+from pollbridge.api.paging import Question
+from pollbridge.api.parameters import STATES
 from pollbridge.cli import api as api_command
 from pollbridge.cli.deployment import Deployment
 from pollbridge.config import check
+from pollbridge.history.entries import Entry
 from pollbridge.history.heads import Heads
 from pollbridge.history.ledger import KEEP
 from pollbridge.model.job import JobKey
+from pollbridge.notifying.resending import ROUNDS, TEN
 from pollbridge.views import change_json, delivery_json, job_json
 from tests.kit.asking import Answer, Asked, life, url_event
+from tests.kit.envelopes import TYPES
 from tests.kit.faults import Fault, throttle
 from tests.kit.offices import Office, refusing
 from tests.kit.sweeping import oration_key
@@ -320,6 +327,120 @@ def test_what_is_being_delivered_is_not_sent_twice(ask: Asked) -> None:
     assert (answer.status, mistakes(answer)) == (409, {"service": "it is being delivered at this moment"})
 
 
+class Undertaker:
+    """SQS as the API has it, in front of another. `meets` is told each call about dead letters."""
+
+    CALLS = frozenset({"receive_message", "delete_message", "change_message_visibility"})
+
+    def __init__(self, sqs: Any, meets: Callable[[str, str], object]) -> None:
+        self.sqs, self.meets = sqs, meets
+
+    def __getattr__(self, operation: str) -> Any:
+        def call(**wish: Any) -> Any:
+            if operation in self.CALLS and wish["QueueUrl"].endswith("dead_letter"):
+                self.meets(operation, wish["QueueUrl"])
+            return getattr(self.sqs, operation)(**wish)
+
+        return call
+
+
+def bury(office: Office, name: str, *jobs: str) -> list[Entry]:
+    """Events that end among the dead letters of a destination."""
+    entries = [life(office, oration_key(job), "failed", at=YESTERDAY)[0] for job in jobs]
+    office.does[name] = refusing
+    office.work(name)
+    del office.does[name]
+    return entries
+
+
+def test_what_is_sent_again_is_no_dead_letter_any_more_and_others_stay(ask: Asked) -> None:
+    office = ask.office
+    first, _, _ = bury(office, "service", "j1", "j2", "j3")
+    answer = ask("POST", f"/v1/events/{first.event_id}/resend", {"to": "service"})
+    left = [json.loads(letter["Body"])["detail"]["id"] for letter in office.waiting("service", "dead_letter")]
+
+    assert answer.status == 200
+    assert len(left) == 2
+    assert first.event_id not in left
+    assert not any(office.sqs.waited)
+
+
+def test_dead_letters_that_cannot_be_looked_at_are_no_reason_to_say_that_nothing_was_sent(
+    ask: Asked, caplog: pytest.LogCaptureFixture
+) -> None:
+    office = ask.office
+    [entry] = bury(office, "service", "j1")
+
+    def refuse(operation: str, url: str) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "inner"}}, operation)
+
+    office.sqs = Undertaker(office.sqs, refuse)  # type: ignore[assignment]
+    answer = ask("POST", f"/v1/events/{entry.event_id}/resend", {"to": "service"})
+    [stays] = [vars(line) for line in caplog.records if line.getMessage() == "letters_stay"]
+
+    assert (answer.status, office.count("service"), office.count("service", "dead_letter")) == (200, 1, 1)
+    assert (stays["levelname"], stays["destination"], stays["event_id"]) == ("WARNING", "service", entry.event_id)
+    assert "inner" in str(stays["exc_info"])
+
+
+def test_a_letter_that_cannot_be_taken_out_leaves_the_others_visible(ask: Asked) -> None:
+    office = ask.office
+    first, _, _ = bury(office, "service", "j1", "j2", "j3")
+
+    def refuse(operation: str, url: str) -> None:
+        if operation == "delete_message":
+            raise TimeoutError(operation)
+
+    office.sqs = Undertaker(office.sqs, refuse)  # type: ignore[assignment]
+    answer = ask("POST", f"/v1/events/{first.event_id}/resend", {"to": "service"})
+
+    assert (answer.status, office.count("service", "dead_letter")) == (200, 3)
+    assert office.visible("service", "dead_letter") == 2
+
+
+def test_dead_letters_of_many_destinations_are_looked_through_side_by_side_and_only_some_of_each() -> None:
+    hook = {"type": "webhook", "secret": "w", "match": {"detail_type": [*TYPES]}}
+    with mock_aws():
+        ask = Asked(Office({f"d{number:02}": hook for number in range(28)}))
+        office, together, calls = ask.office, threading.Barrier(2), Counter[str]()
+        [entry] = life(office, oration_key(), "failed", at=YESTERDAY)
+        for _ in range(40):
+            office.sqs.send_message(QueueUrl=office.parts["d27"]["dead_letter"], MessageBody="another's")
+
+        def meet(operation: str, url: str) -> None:
+            calls[operation] += 1
+            if "d00" in url or "d01" in url:
+                together.wait(10)
+
+        office.sqs = Undertaker(office.sqs, meet)  # type: ignore[assignment]
+        answer = ask("POST", f"/v1/events/{entry.event_id}/resend")
+
+        assert [item["resent"] for item in answer.json["items"]] == [True] * 28
+        assert calls == {"receive_message": 28 * ROUNDS, "change_message_visibility": TEN * ROUNDS}
+        assert office.visible("d27", "dead_letter") == 40
+
+
+def test_the_answer_does_not_wait_long_for_dead_letters(
+    ask: Asked, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pollbridge.api.deliveries.TIDYING", 0.05)
+    office, again = ask.office, threading.Event()
+    [entry] = bury(office, "service", "j1")
+
+    def hang(operation: str, url: str) -> None:
+        again.wait(10)
+        raise TimeoutError(operation)
+
+    office.sqs = Undertaker(office.sqs, hang)  # type: ignore[assignment]
+    try:
+        answer = ask("POST", f"/v1/events/{entry.event_id}/resend", {"to": "service"})
+    finally:
+        again.set()
+
+    assert (answer.status, office.count("service")) == (200, 1)
+    assert [line.getMessage() for line in caplog.records].count("letters_stay") == 1
+
+
 # What is wrong
 
 
@@ -455,6 +576,51 @@ def test_a_cursor_is_taken_by_its_own_question_only(ask: Asked) -> None:
         answer = described("GET", path, ask("GET", path, **query))
 
         assert (answer.status, answer.json["type"]) == (400, "urn:pollbridge:problem:bad-cursor"), query
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "9999-12-31T09:00:00.000Z",
+        "0001-01-01T00:00:00.000Z",
+        "2026-06-08T12:00:00.000Z#" + "x" * 961,
+        "2026-06-08T12:00:00.000Z#" + "ü" * 481,
+        "2026-06-08T12:00:00.000Z#",
+        "2026-06-08T12:00:00.000Z~",
+    ],
+)
+def test_a_place_that_no_index_holds_leads_nowhere(ask: Asked, moment: str) -> None:
+    """DynamoDB refuses a sort key of more than 1,024 bytes, and the days have an end."""
+    for path, question in (
+        ("/v1/deliveries", Question("deliveries", (None, None, False, None))),
+        ("/v1/jobs", Question("jobs", (None, None, sorted(STATES), None))),
+    ):
+        begun = described("GET", path, ask("GET", path, cursor=question.cursor("2026-06-08T12:00:00.000Z#x", "y")))
+        answer = described("GET", path, ask("GET", path, cursor=question.cursor(moment, "y")))
+
+        assert begun.status == 200
+        assert (answer.status, answer.json["type"]) == (400, "urn:pollbridge:problem:bad-cursor")
+
+
+def test_a_place_in_the_future_is_not_looked_for_day_by_day(ask: Asked) -> None:
+    question = Question("deliveries", (None, None, False, None))
+    life(ask.office, oration_key(), "running", at=YESTERDAY)
+    ask.office.work("service")
+    before = len(ask.office.aws.calls)
+    answer = ask("GET", "/v1/deliveries", cursor=question.cursor("2199-12-31T00:00:00.000Z#x", "y"))
+
+    assert len(answer.json["items"]) == 1
+    assert len(ask.office.aws.calls) - before < 20
+
+
+def test_the_longest_cursor_is_taken_and_a_longer_one_is_not(ask: Asked) -> None:
+    """A key of 960 bytes, a moment and a destination of 40."""
+    question = Question("deliveries", (None, None, False, None))
+    longest = question.cursor("2026-06-08T12:00:00.000Z#" + "x" * 960, "d" * 40)
+    long = described("GET", "/v1/deliveries", ask("GET", "/v1/deliveries", cursor="A" * 2049))
+
+    assert ask("GET", "/v1/deliveries", cursor=longest).status == 200
+    assert (long.status, list(mistakes(long))) == (422, ["query.cursor"])
 
 
 # AWS

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -37,6 +38,12 @@ BEHIND_ALL = "~"
 
 LOOKED_THROUGH = 20_000
 """Events among which one is looked for by its id alone."""
+
+AT_ONCE = 8
+"""Destinations whose dead letters are looked through at a time."""
+
+TIDYING = 5
+"""Seconds after which the answer does not wait for them any longer: a function has thirty for all."""
 
 LOOKED_UP = 5000
 """Deliveries that are looked up for one page. What is rare may be far between: then a page is short."""
@@ -96,6 +103,7 @@ class Delivering:
         if not names:
             raise _not_sent("No destination's match lets it through: name one with `to`.")
         items = [{"destination": name, **self._sent(told, name)} for name in names]
+        self._tidy(told, [str(item["destination"]) for item in items if item["resent"]])
         if not any(item["resent"] for item in items):
             mistakes = [Mistake(where=str(item["destination"]), what=str(item["why"])) for item in items]
             raise _not_sent("`errors` says why, by destination.", mistakes)
@@ -129,10 +137,27 @@ class Delivering:
             resending.send(told, name, self.means.wall())
         except Claimed:
             return {"resent": False, "why": "it is being delivered at this moment"}
-        resending.drop_letters(name, {told.event_id})
-        about = {"job": told.pk.removeprefix("JOB#")} if told.pk.startswith("JOB#") else {}
-        logger().info("resent", extra={**about, "event_id": told.event_id, "destination": name})
+        logger().info("resent", extra=_about(told, name))
         return {"resent": True, "why": None}
+
+    def _tidy(self, told: Told, names: Sequence[str]) -> None:
+        """Take the event out of the dead letters, as far as that goes: it was sent, whatever becomes of them."""
+        if not names:
+            return
+        drop = self.means.resending.drop_near_letters
+        pool = ThreadPoolExecutor(AT_ONCE)
+        begun = {name: pool.submit(drop, name, {told.event_id}) for name in names}
+        done, _ = wait(begun.values(), TIDYING)
+        pool.shutdown(wait=False, cancel_futures=True)
+        for name, future in begun.items():
+            error = future.exception() if future in done else TimeoutError(f"not done within {TIDYING} seconds")
+            if error:
+                logger().warning("letters_stay", exc_info=error, extra=_about(told, name))
+
+
+def _about(told: Told, destination: str) -> dict[str, str]:
+    about = {"job": told.pk.removeprefix("JOB#")} if told.pk.startswith("JOB#") else {}
+    return {**about, "event_id": told.event_id, "destination": destination}
 
 
 def _not_sent(detail: str, mistakes: Iterable[Mistake] = ()) -> Wrong:

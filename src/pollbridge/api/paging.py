@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from pollbridge.api.problems import bad_cursor
-from pollbridge.model.instant import read_iso, sortable
+from pollbridge.model.instant import EARLIEST, LATEST, read_iso, sortable
+from pollbridge.model.job import KEY_LIMIT
 
 DEFAULT, MOST = 50, 100
 """Items of a page. A hundred of the largest are well below the 6 MB that a function may answer:
@@ -85,9 +86,12 @@ def _printable(place: Sequence[str]) -> bool:
 
 
 def is_moment(text: str) -> str:
-    """The moment, if it is one as the table keeps it, whatever goes on behind it. Raises Wrong."""
+    """The moment, if it is one as the table keeps it, alone or with its subject. Raises Wrong."""
+    moment, mark, subject = text[:24], text[24:25], text[25:]
     with suppress(ValueError, OverflowError):
-        if sortable(read_iso(text[:24])) == text[:24]:
+        told = read_iso(moment)
+        whole = len(subject.encode()) <= KEY_LIMIT and mark == ("#" if subject else "")
+        if whole and sortable(told) == moment and EARLIEST <= told <= LATEST:
             return text
     raise bad_cursor(STRANGE)
 

@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import BeforeValidator, Field
 
 from pollbridge.api.paging import MOST
-from pollbridge.api.shapes import CURSOR_PATTERN, EVENT_PATTERN, KEY_PATTERN
+from pollbridge.api.shapes import CURSOR_LIMIT, CURSOR_PATTERN, EVENT_PATTERN, KEY_PATTERN
 from pollbridge.model.instant import EARLIEST, LATEST
 from pollbridge.model.job import State
 from pollbridge.model.state import UNSEEN
@@ -96,6 +96,7 @@ CursorAsked = Annotated[
     Query(
         description="Where the page begins: the `next` of the page before it, which was asked for just as this one.",
         pattern=CURSOR_PATTERN,
+        max_length=CURSOR_LIMIT,
         json_schema_extra={"format": "cursor"},
     ),
 ]

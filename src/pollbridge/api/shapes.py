@@ -21,6 +21,9 @@ KEYS_LIMIT = 100
 """Jobs that one request registers."""
 
 KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}(/([^/%]|%[0-9A-Fa-f]{2})+){3}$"
+CURSOR_LIMIT = 2048
+"""Characters. The longest one holds a job key, a moment and a destination, in base64."""
+
 CURSOR_PATTERN = r"^[A-Za-z0-9_-]+$"
 EVENT_PATTERN = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 

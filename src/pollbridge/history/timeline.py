@@ -36,8 +36,8 @@ class Timeline:
     table: Table
 
     def newest_first(self, since: datetime, until: datetime, begin: str | None = None) -> Iterator[Told]:
-        """Every event observed from `since` up to `until`; or from the event at the moment `begin` on."""
-        last = begin or _behind(until)
+        """Every event observed from `since` up to `until`; from the event at the moment `begin` on if that is older."""
+        last = min(begin or _behind(until), _behind(until))
         day = read_iso(last[:10])
         while day + DAY > since:
             yield from self._of_day(day, sortable(since), last, forward=False)

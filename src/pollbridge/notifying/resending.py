@@ -35,6 +35,12 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-s
 TEN = 10
 """Messages that one call to SQS can be about."""
 
+ROUNDS = 3
+"""Times that SQS is asked for dead letters by `drop_near_letters`."""
+
+HOLD = 30
+"""Seconds for which a letter that it looked at stays invisible where it could not be put back."""
+
 RECOVERED = frozenset({Status.FAILED, Status.DISABLED})
 """What `recover` sends again, beside what was never taken up, or is pending with no message left to bring it back. What
 was maybe sent is not repeated."""
@@ -167,6 +173,27 @@ class Resending:
             self.sqs.delete_message_batch(QueueUrl=self._dead_letter_url(destination), Entries=entries)
         self._put_back(destination, stays)
         return len(gone)
+
+    def drop_near_letters(self, destination: str, sent: Container[str]) -> None:
+        """The same for the few dead letters that SQS has at hand: for whoever is waited for.
+
+        Each is a call of its own: to take out a batch is allowed by the same permission, but not wherever we run.
+        """
+        url = self._dead_letter_url(destination)
+        gone, stays = list[str](), list[str]()
+        try:
+            for _ in range(ROUNDS):
+                answer = self.sqs.receive_message(
+                    QueueUrl=url, MaxNumberOfMessages=TEN, VisibilityTimeout=HOLD, WaitTimeSeconds=0
+                )
+                for message in answer.get("Messages", ()):
+                    told = _told(message["Body"])
+                    (gone if told and told.event_id in sent else stays).append(message["ReceiptHandle"])
+            for receipt in gone:
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=receipt)
+        finally:
+            for receipt in stays:
+                self.sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=receipt, VisibilityTimeout=0)
 
     def _letters(self, destination: str) -> list[_Letter]:
         """All the dead letters, each once. They are invisible until they are put back."""
