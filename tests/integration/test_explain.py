@@ -22,7 +22,7 @@ from pollbridge.publishing import auditor
 from pollbridge.secrets import UnusableSecret
 from pollbridge.story import job as story
 from tests.kit.explaining import JOB, KEY, Desk, last, opened, page, remark, resend, run, told
-from tests.kit.offices import breaking, closing, refusing
+from tests.kit.offices import breaking, closing, refusing, taking
 from tests.kit.sweeping import START, oration_body, oration_key
 
 
@@ -73,6 +73,87 @@ def test_who_heard_and_is_no_longer_configured_is_told_too(desk: Desk) -> None:
 
     assert (found["outcome"], found["type"], found["match"]) == ("delivered", None, None)
     assert "(no longer configured)" in page(desk)
+
+
+# It was heard, and sent again
+
+
+def heard(desk: Desk) -> tuple[str, str]:
+    """One change that `service` took: when, and when it would be sent again."""
+    desk.watch("active")
+    desk.tell("service")
+    return iso(desk.now), iso(desk.now + timedelta(minutes=20))
+
+
+def test_what_was_heard_is_heard_while_it_waits_to_be_taken_again(desk: Desk) -> None:
+    first, then = heard(desk)
+    desk.again()
+
+    found = last(desk)
+
+    assert (found["outcome"], found["heard"], found["heard_at"]) == ("delivered", True, first)
+    assert found["says"].startswith("took it: HTTP 200 after ")
+    assert found["says"].endswith(f" ms; resent at {then}, not yet taken again")
+    assert f"service at {first}" in told(desk)["verdict"] or f"heard of v1 at {first}" in told(desk)["verdict"]
+    assert "✓ service" in page(desk)
+
+
+def test_what_was_heard_again_was_heard_at_the_first_time(desk: Desk) -> None:
+    first, then = heard(desk)
+    desk.again(taking)
+
+    found = last(desk)
+
+    assert (found["heard_at"], found["do"]) == (first, None)
+    assert found["says"].endswith(f" ms; again at {then} when it was resent")
+    desk.again(taking)
+    assert f"again 2 times, the last at {iso(desk.now)}, when it was resent" in last(desk)["says"]
+
+
+def test_what_was_heard_is_heard_though_a_resend_failed(desk: Desk) -> None:
+    first, _ = heard(desk)
+    desk.again(refusing)
+    [entry] = desk.bench.history(KEY)
+
+    found = last(desk)
+
+    assert (found["outcome"], found["heard"], found["heard_at"]) == ("delivered", True, first)
+    assert found["says"].endswith(" ms; resent since, and that failed: HTTP 400 (1 attempt)")
+    assert found["do"] == f"once it is mended: {resend(entry)}"
+    assert f"heard of v1 at {first}" in told(desk)["verdict"]
+    assert resend(entry) in page(desk)
+
+
+def test_what_was_heard_is_heard_while_a_resend_is_tried_again(desk: Desk) -> None:
+    first, _ = heard(desk)
+    desk.again(breaking)
+
+    found = last(desk)
+
+    assert (found["heard_at"], len(found["attempts"])) == (first, 2)
+    again = found["next_attempt_at"]
+    assert found["says"].endswith(f"; resent since, not yet taken again: HTTP 500, tried again at {again}")
+
+
+def test_what_was_heard_is_heard_though_its_destination_is_disabled_since(desk: Desk) -> None:
+    first, _ = heard(desk)
+    desk.disable()
+    desk.again(taking)
+
+    found = last(desk)
+
+    assert (found["outcome"], found["heard_at"]) == ("delivered", first)
+    assert "; resent since, and that was not attempted: the destination is disabled since" in found["says"]
+
+
+def test_an_earlier_change_that_was_heard_and_failed_again_is_not_missing(desk: Desk) -> None:
+    heard(desk)
+    desk.again(refusing)
+    del desk.does["service"]
+    desk.watch("failed")
+    desk.tell("service")
+
+    assert "is not with" not in told(desk)["verdict"]
 
 
 # The job is not known
@@ -163,6 +244,47 @@ def test_it_was_not_polled_yet(desk: Desk) -> None:
 
     assert "not been asked for it yet" in remark(desk, "unseen")["says"]
     assert told(desk)["verdict"].startswith("There is nothing to hear of yet: the vendor has not been asked")
+
+
+def test_its_connection_is_no_longer_configured(desk: Desk) -> None:
+    desk.watch("active", "failed")
+    desk.tell("service")
+    desk.vendors = LISTED
+
+    found = told(desk)
+
+    assert found["remarks"] == [
+        {
+            "about": "unconfigured",
+            "says": "oration is no longer configured, so nobody looks at the job",
+            "do": f"configure oration again and deploy; to let the job go: pollbridge unwatch {JOB}",
+        }
+    ]
+    assert [change["destinations"][0]["heard"] for change in found["changes"]] == [False, False]
+    assert last(desk)["heard"] is True
+    assert found["polls"].items() >= {"every_minutes": None, "next_due_at": None, "listed": False}.items()
+    assert "Nothing newer is told: oration is no longer configured" in found["verdict"]
+    assert "watched yes, but nobody looks;" in page(desk)
+
+
+def test_its_connection_is_no_longer_configured_and_somebody_unwatched_it(desk: Desk) -> None:
+    desk.watch("active")
+    desk.bench.heads.unfollow(KEY, desk.now)
+    desk.vendors = LISTED
+
+    remarks = told(desk)["remarks"]
+
+    assert [each["about"] for each in remarks] == ["unconfigured", "unwatched"]
+    assert remarks[0]["do"] == "configure oration again and deploy"
+
+
+def test_its_connection_has_become_one_without_its_kind(desk: Desk) -> None:
+    desk.watch("active")
+    desk.vendors = {"oration": {"type": "mintlify", "secret": "s"}}
+
+    says = remark(desk, "unconfigured")["says"]
+
+    assert says == "oration is of the type mintlify now, which has no kind job, so nobody looks at the job"
 
 
 def test_its_polls_fail(desk: Desk) -> None:
@@ -448,6 +570,67 @@ def test_what_a_rule_keeps_out_today_and_was_delivered_is_delivered(desk: Desk) 
     found = last(desk)
 
     assert (found["outcome"], found["match"]["matches"]) == ("delivered", False)
+
+
+def test_what_its_queue_may_hold_since_before_its_rule_changed_is_not_said_to_be_kept_out(desk: Desk) -> None:
+    desk.watch("active")
+    [entry] = desk.publish("service")
+    desk.destinations = matching(state=["failed"], detail_type=["Job First Seen"])
+
+    found = last(desk)
+
+    assert (found["outcome"], found["heard"], found["match"]["key"]) == ("maybe_queued", False, "state")
+    assert found["says"] == (
+        "today match.state wants failed, and it is running; if it was let in before the rule changed, it may still be"
+        " in its queue (about 1 message there)"
+    )
+    assert found["do"].startswith("if it was kept out: change match.state in")
+    assert found["do"].endswith(resend(entry))
+    assert "service did not so far: match.state wants failed" in told(desk)["verdict"]
+    assert "? service" in page(desk)
+
+
+def test_what_its_queue_may_hold_since_before_it_was_switched_off_is_not_said_to_be_kept_out(desk: Desk) -> None:
+    desk.watch("active")
+    desk.publish("service")
+    desk.destinations = {"service": {"type": "webhook", "secret": "w", "enabled": False}}
+
+    found = last(desk)
+
+    assert found["outcome"] == "maybe_queued"
+    assert found["says"].startswith("today enabled = false; if it was let in before")
+
+
+def test_a_queue_that_holds_only_what_is_on_record_hides_nothing_that_a_rule_keeps_out(desk: Desk) -> None:
+    desk.destinations = matching(detail_type=["Job State Changed"])
+    desk.watch("created", "active")
+    desk.does["service"] = breaking
+    _, second = desk.publish()
+    desk.route(second, "service")
+    desk.work("service")
+
+    outcomes = [change["destinations"][0]["outcome"] for change in told(desk)["changes"]]
+
+    assert outcomes == ["no_match", "pending"]
+    assert told(desk, JOB, "--version", "1")["changes"][0]["destinations"][0]["outcome"] == "no_match"
+
+
+def test_what_is_older_than_any_message_is_kept_out_whatever_its_queue_holds(desk: Desk) -> None:
+    desk.watch("active")
+    desk.publish("service")
+    desk.destinations = matching(state=["failed"])
+    desk.now += timedelta(days=15)
+
+    assert last(desk)["outcome"] == "no_match"
+
+
+def test_the_ledger_has_forgotten_what_a_rule_keeps_out_by_now(desk: Desk) -> None:
+    desk.watch("active")
+    desk.publish()
+    desk.destinations = matching(state=["failed"])
+    desk.now += KEEP + timedelta(days=1)
+
+    assert last(desk)["outcome"] == "forgotten"
 
 
 def test_it_says_that_rules_are_those_of_today(desk: Desk) -> None:

@@ -269,6 +269,31 @@ def test_five_changes_and_four_destinations_take_eight_calls_to_aws(desk: Desk) 
     assert (len(desk.aws.calls), len(asked)) == (4, 4)
 
 
+def test_two_hundred_destinations_take_two_more_calls_to_the_table(desk: Desk) -> None:
+    desk.watch("active")
+    desk.tell("service")
+    desk.destinations = {f"d{number}": desk.destinations["service"] for number in range(200)}
+    desk.aws.calls.clear()
+
+    assert len(told(desk)["changes"][0]["destinations"]) == 201
+    assert len(desk.aws.calls) == 6
+
+
+def test_queues_are_asked_once_each_and_only_where_today_s_rule_leaves_a_doubt(desk: Desk) -> None:
+    desk.destinations = {"service": {"type": "webhook", "secret": "w", "match": {"state": ["failed"]}}}
+    desk.watch("created", "active", "created")
+    desk.publish()
+    asked: list[Any] = []
+    counted = desk.sqs.get_queue_attributes
+    desk.sqs.get_queue_attributes = lambda **wish: asked.append(wish) or counted(**wish)  # type: ignore[method-assign]
+
+    told(desk)
+    assert len(asked) == 1
+    desk.later(days=15)
+    told(desk)
+    assert len(asked) == 1
+
+
 def test_of_a_job_with_a_long_history_only_todays_deliveries_are_read(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,11 +21,14 @@ from pollbridge.cli.deployment import Deployment
 from pollbridge.config import Connection
 from pollbridge.history.destinations import Destinations, Disabled
 from pollbridge.history.entries import Entry, Observation
+from pollbridge.history.ledger import Ledger
 from pollbridge.history.publication import Publication
 from pollbridge.history.table import key
 from pollbridge.model.cadence import Slot
 from pollbridge.model.event import Cause
 from pollbridge.model.job import JobKey, Snapshot, State
+from pollbridge.notifying.notice import Notice, Receipt
+from pollbridge.notifying.worker import LEASE
 from tests.kit.offices import Office
 from tests.kit.sweeping import START, UNLIMITED, Bench, oration_body, oration_key
 
@@ -84,6 +87,16 @@ class Desk(Office):
         for name in names:
             self.work(name)
         return entries
+
+    def again(self, does: Callable[[Notice], Receipt] | None = None) -> None:
+        """Somebody resends the last change to `service`, which does that with it; else it waits in its queue."""
+        self.later(minutes=20)
+        entry = self.bench.history(KEY)[-1]
+        Ledger(self.table, "service", LEASE).again(entry.pk, entry.event_id, entry.version, self.now)
+        self.route(entry, "service")
+        if does:
+            self.does["service"] = does
+            self.work("service")
 
     def find(self, *, told: bool) -> None:
         """The job in a list; not `told` if that was the first reading of it."""

@@ -40,7 +40,7 @@ def explain(clock: Clock | None, key: str, last: int | None, version: int | None
     deployment, wall = find(), (clock or Clock()).wall()
     when: When = iso if as_json else partial(local_when, today=wall)
     try:
-        job = deployment.watches.key(key)
+        job = deployment.watches.known(key)
         story = _stories(deployment, when).of(job, wall, last=last or FEW, version=version)
     except (WatchRefused, NoSuchVersion) as error:
         fail(str(error))

@@ -17,7 +17,7 @@ from pollbridge.cli.output import local_time, plain
 from pollbridge.history.ledger import Attempt
 from pollbridge.model.instant import iso, read_iso
 from pollbridge.model.job import clip
-from pollbridge.story.arrivals import QUIET, Arrival, Outcome
+from pollbridge.story.arrivals import KEPT_OUT, QUIET, Arrival, Outcome
 from pollbridge.story.job import Story, ToldChange
 from pollbridge.story.polls import Looks, Remark
 from pollbridge.story.verdict import verdict
@@ -48,6 +48,7 @@ MARKS = {
     Outcome.QUEUED: ("…", WAITING),
     Outcome.UNPUBLISHED: ("…", WAITING),
     Outcome.MAYBE_SENT: ("?", WAITING),
+    Outcome.MAYBE_QUEUED: ("?", WAITING),
     Outcome.FAILED: ("✗", BAD),
     Outcome.DISABLED: ("✗", BAD),
     Outcome.MISSED: ("✗", BAD),
@@ -145,7 +146,8 @@ class Page:
         if len(attempts) > 1 or (attempts and arrival.outcome is not Outcome.DELIVERED):
             for line in _attempts(attempts, story):
                 self._text(line, indent, indent + "  ", colour=QUIETLY)
-        if arrival.outcome not in QUIET or (arrival.outcome is Outcome.OFF and advise):
+        resent = arrival.outcome is Outcome.DELIVERED
+        if arrival.outcome not in QUIET or resent or (arrival.outcome is Outcome.OFF and advise):
             self._do(arrival.do, indent)
 
     def _notes(self, notes: list[str]) -> None:
@@ -206,6 +208,8 @@ def _state(story: Story) -> str:
 
 def _watched(story: Story) -> str:
     every = f"yes, every {story.looks.every} min" if story.looks.every else "no"
+    if story.head.watched and not story.looks.every:
+        every = "yes, but nobody looks"
     if story.looks.covered:
         every += " by its vendor's list"
     if not story.head.registered_at:
@@ -268,7 +272,7 @@ def _attempts(attempts: tuple[Attempt, ...], story: Story) -> Iterator[str]:
 
 
 def _notes(story: Story) -> list[str]:
-    ruled = {Outcome.NO_MATCH, Outcome.OFF, Outcome.MISSED}
+    ruled = KEPT_OUT | {Outcome.OFF, Outcome.MISSED}
     notes = []
     if any(arrival.outcome in ruled for told in story.changes for arrival in told.arrivals):
         notes.append("Rules are those of today: which ones were deployed then is not kept.")
@@ -282,7 +286,7 @@ def _notes(story: Story) -> list[str]:
 
 def _kept_out(story: Story) -> Arrival | None:
     last = story.changes[-1].arrivals if story.changes else ()
-    return next((arrival for arrival in last if arrival.outcome is Outcome.NO_MATCH), None)
+    return next((arrival for arrival in last if arrival.outcome in KEPT_OUT), None)
 
 
 def _ago(moment: datetime, now: datetime) -> str:

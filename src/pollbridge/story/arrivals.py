@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pollbridge.config import Destination
 from pollbridge.history.destinations import DestinationHead
 from pollbridge.history.entries import Entry
-from pollbridge.history.ledger import KEEP, Delivery, Status
+from pollbridge.history.ledger import KEEP, Attempt, Delivery, Status
 from pollbridge.model.instant import read_iso
 from pollbridge.story.hearing import Hearing, envelope, hearing
 from pollbridge.story.polls import When
@@ -26,6 +26,7 @@ class Outcome(StrEnum):
     """Where a change stands on its way to a destination: as the ledger says, else why the ledger says nothing."""
 
     DELIVERED = "delivered"
+    """It was taken, whatever became of it when it was sent again."""
     PENDING = "pending"
     FAILED = "failed"
     DISABLED = "disabled"
@@ -44,9 +45,14 @@ class Outcome(StrEnum):
     """Today's rule lets it through, and nothing is on record of it."""
     FORGOTTEN = "forgotten"
     """Older than what the ledger keeps."""
+    MAYBE_QUEUED = "maybe_queued"
+    """Today's rule keeps it out; one before it may have let it into the queue, which is not empty."""
 
 
-QUIET = frozenset({Outcome.DELIVERED, Outcome.NO_MATCH, Outcome.OFF, Outcome.SILENT, Outcome.FORGOTTEN})
+KEPT_OUT = frozenset({Outcome.NO_MATCH, Outcome.MAYBE_QUEUED})
+"""What today's `match` does not let through."""
+
+QUIET = KEPT_OUT | {Outcome.DELIVERED, Outcome.OFF, Outcome.SILENT, Outcome.FORGOTTEN}
 """Where nothing has gone wrong."""
 
 
@@ -73,6 +79,8 @@ class Receiver:
     head: DestinationHead
     queued: Callable[[], int | None]
     """How many messages are in its queue; None where the queue cannot be asked."""
+    pending: int = 0
+    """Of the job's deliveries to it: their messages are in the queue, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +107,9 @@ class Arrival:
 
     @property
     def heard_at(self) -> datetime | None:
-        """When the receiver took it."""
-        if self.outcome is not Outcome.DELIVERED or not self.delivery or not self.delivery.attempts:
-            return None
-        return read_iso(self.delivery.attempts[-1].at)
+        """When the receiver took it for the first time."""
+        taken = _taken(self.delivery) if self.delivery else ()
+        return read_iso(taken[0].at) if taken else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +129,10 @@ def arrival(change: Change, receiver: Receiver, delivery: Delivery | None, clock
         today = hearing(receiver.name, receiver.settings, event)
     resend = _resend(change.event_id, receiver.name)
     if delivery:
-        outcome = Outcome(delivery.status.value)
-        says, do = _on_record(delivery, receiver, resend, clocks)
+        taken = _taken(delivery)
+        outcome = Outcome.DELIVERED if taken else Outcome(delivery.status.value)
+        tell = _heard if taken else _on_record
+        says, do = tell(delivery, receiver, resend, clocks)
     else:
         assert today  # a destination that is not configured is here for its delivery
         outcome, says, do = _off_record(change, receiver, today, resend, clocks)
@@ -137,15 +146,58 @@ def _resend(event_id: str, name: str) -> str:
 # What the ledger says
 
 
+def _taken(delivery: Delivery) -> list[Attempt]:
+    """The attempts that arrived: more than one where it was sent again."""
+    return [attempt for attempt in delivery.attempts if attempt.outcome == Status.DELIVERED]
+
+
+def _heard(delivery: Delivery, receiver: Receiver, resend: str, clocks: Clocks) -> tuple[str, str | None]:
+    first, *others = _taken(delivery)
+    nth = delivery.attempts.index(first) + 1
+    code = f": HTTP {first.code}" if first.code else ""
+    says = f"took it{code} after {first.latency_ms} ms{f', at attempt {nth}' if nth > 1 else ''}"
+    if others:
+        last = clocks.when(read_iso(others[-1].at))
+        again = f"at {last}" if len(others) == 1 else f"{len(others)} times, the last at {last},"
+        says += f"; again {again} when it was resent"
+    if delivery.status is Status.DELIVERED:
+        return says, None
+    since, do = _resent(delivery, receiver, resend, clocks)
+    return f"{says}; {since}", do
+
+
+def _resent(delivery: Delivery, receiver: Receiver, resend: str, clocks: Clocks) -> tuple[str, str | None]:
+    """What became of what was taken before, and sent again."""
+    anew = replace(delivery, attempts=delivery.attempts[delivery.earlier :], earlier=0)
+    says, do = _on_record(anew, receiver, resend, clocks)
+    match delivery.status:
+        case Status.PENDING if not (anew.attempts or receiver.head.disabled or _moves(anew, clocks.wall)):
+            at = f" at {clocks.when(anew.next_attempt_at)}" if anew.next_attempt_at else ""
+            return f"resent{at}, not yet taken again", do
+        case Status.PENDING:
+            return f"resent since, not yet taken again: {says.removeprefix('not yet: ')}", do
+        case Status.FAILED if anew.attempts:
+            many = f"{len(anew.attempts)} attempt{'' if len(anew.attempts) == 1 else 's'}"
+            return f"resent since, and that failed: {anew.attempts[-1].outcome} ({many})", do
+        case Status.MAYBE_SENT:
+            return f"resent since, and whether it took that, too, nobody knows: {_why_unknown(anew)}", None
+        case _:
+            return f"resent since, and that was {says}", do
+
+
+def _moves(delivery: Delivery, wall: datetime) -> bool:
+    """Whether a resend has been looked at since, or never will be."""
+    claimed = delivery.claimed_until and delivery.claimed_until > wall
+    return bool(claimed or delivery.waiting_since or delivery.forsaken(wall))
+
+
 def _on_record(delivery: Delivery, receiver: Receiver, resend: str, clocks: Clocks) -> tuple[str, str | None]:
     attempts = delivery.attempts
     last = attempts[-1] if attempts else None
     times = f"after {len(attempts)} attempt{'' if len(attempts) == 1 else 's'}"
     match delivery.status:
         case Status.DELIVERED:
-            code = f": HTTP {last.code}" if last and last.code else ""
-            nth = f", at attempt {len(attempts)}" if len(attempts) > 1 else ""
-            return f"took it{code} after {last.latency_ms if last else '?'} ms{nth}", None
+            return "took it", None
         case Status.PENDING:
             return _pending(delivery, receiver, resend, clocks)
         case Status.FAILED if last:
@@ -158,8 +210,12 @@ def _on_record(delivery: Delivery, receiver: Receiver, resend: str, clocks: Cloc
             was = "is disabled" if disabled else "was disabled then"
             return f"not attempted: the destination {was}{now}", _enabled(receiver, resend)
         case Status.MAYBE_SENT:
-            why = last.outcome if last else "no answer"
-            return f"maybe: {why}, so nobody knows, and it is not repeated", f"look there; if it is missing: {resend}"
+            says = f"maybe: {_why_unknown(delivery)}, so nobody knows, and it is not repeated"
+            return says, f"look there; if it is missing: {resend}"
+
+
+def _why_unknown(delivery: Delivery) -> str:
+    return delivery.attempts[-1].outcome if delivery.attempts else "no answer"
 
 
 def _pending(delivery: Delivery, receiver: Receiver, resend: str, clocks: Clocks) -> tuple[str, str | None]:
@@ -196,14 +252,15 @@ def _off_record(
 ) -> tuple[Outcome, str, str | None]:
     if change.silent:
         return Outcome.SILENT, "nobody was told of it", None
-    if not today.heard:
-        return _kept_out(receiver.name, today, resend)
-    if change.entry.unpublished:
-        return Outcome.UNPUBLISHED, "not on the bus yet", None
-    age = clocks.now - change.recorded_at
-    if age > KEEP:
+    age, unpublished = clocks.now - change.recorded_at, change.entry.unpublished
+    if age > KEEP and not unpublished:
         says = f"no longer on record: the ledger keeps {KEEP.days} days"
         return Outcome.FORGOTTEN, says, f"to send it again: {resend}"
+    if not today.heard:
+        may_wait = age <= QUEUED_FOR and not unpublished
+        return _kept_out(receiver, today, resend, (receiver.queued() or 0) - receiver.pending if may_wait else 0)
+    if unpublished:
+        return Outcome.UNPUBLISHED, "not on the bus yet", None
     return _in_its_queue(age, receiver, resend, clocks.when)
 
 
@@ -224,9 +281,16 @@ def _in_its_queue(age: timedelta, receiver: Receiver, resend: str, when: When) -
     return Outcome.MISSED, says, _enabled(receiver, resend)
 
 
-def _kept_out(name: str, today: Hearing, resend: str) -> tuple[Outcome, str, str | None]:
+def _kept_out(receiver: Receiver, today: Hearing, resend: str, others: int) -> tuple[Outcome, str, str | None]:
+    """`others`: messages in its queue that are not on record as deliveries of the job."""
+    name = receiver.name
+    do = f"change match.{today.key} in [destinations.{name}.match] and deploy; just this one: {resend}"
     if today.off:
         do = f"set enabled = true in [destinations.{name}] and deploy; just this one: {resend}"
+    if others > 0:
+        many = f"about {others} message{'' if others == 1 else 's'} there"
+        waits = f"if it was let in before the rule changed, it may still be in its queue ({many})"
+        return Outcome.MAYBE_QUEUED, f"today {today.in_short}; {waits}", f"if it was kept out: {do}"
+    if today.off:
         return Outcome.OFF, today.why, do
-    do = f"change match.{today.key} in [destinations.{name}.match] and deploy; just this one: {resend}"
     return Outcome.NO_MATCH, f"no: {today.in_short}", do

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -17,7 +18,7 @@ from pollbridge.history.table import HEAD, Item, Table, key, moment
 from pollbridge.model.instant import from_minute, iso, read_iso
 from pollbridge.model.job import JobKey
 from pollbridge.story.arrivals import Arrival, Change, Clocks, Receiver, arrival
-from pollbridge.story.polls import Looks, Remark, Watching, When, looks
+from pollbridge.story.polls import Looks, Remark, Watching, When, looks, unconfigured
 
 FEW = 5
 """Changes that are told unless asked otherwise."""
@@ -76,7 +77,11 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Stories:
-    """Reads what there is to tell, in four calls to the table however many destinations there are."""
+    """Reads what there is to tell, in four calls to the table.
+
+    They are more with a hundred destinations, whose heads come a hundred at a time, or where the job's deliveries fill
+    more than a page of the table; of a LONG history a hundred deliveries come at a time.
+    """
 
     table: Table
     configuration: Configuration
@@ -97,13 +102,18 @@ class Stories:
         clocks = Clocks(wall, now, self.when)
         changes = self._changes(head, last, version)
         looked = looks(head, connection, scheduled=self.scheduled)
-        settings = self.configuration.vendors[job.connection]
-        watching = Watching(head, unwatched_at, job.connection, settings, connection, looked, now, self.when)
+        settings = self.configuration.vendors.get(job.connection)
+        if settings and job.kind in settings.vendor.kinds:
+            watching = Watching(head, unwatched_at, job.connection, settings, connection, looked, now, self.when)
+            remarks = tuple(watching.remarks())
+        else:
+            looked = replace(looked, every=None, next_at=None, covered=False)
+            remarks = unconfigured(head, unwatched_at, settings, self.when)
         first = beside.get(job_pk(job), {})
         return Story(
             head=head,
             looks=looked,
-            remarks=tuple(watching.remarks()),
+            remarks=remarks,
             changes=self._told(head, changes, beside, clocks),
             earlier=max(0, changes[0].entry.version - 1) if changes else 0,
             found=bool(first) and first["observed_at"]["S"] == head.registered_at,
@@ -137,7 +147,9 @@ class Stories:
         found = self._deliveries(head, changes)
         configured = self.configuration.destinations
         names = [*configured, *sorted({name for _, name in found} - configured.keys())]
-        receivers = [self._receiver(name, beside) for name in names]
+        waiting = [one for one in found.values() if not (one.status.finished or one.forsaken(clocks.wall))]
+        pending = Counter(one.destination for one in waiting)
+        receivers = [self._receiver(name, beside, pending[name]) for name in names]
         told = []
         for change in changes:
             ways = [(receiver, found.get((change.event_id, receiver.name))) for receiver in receivers]
@@ -146,20 +158,22 @@ class Stories:
         return tuple(told)
 
     def _deliveries(self, head: Head, changes: Sequence[Change]) -> dict[tuple[str, str], Delivery]:
-        pk, ids = job_pk(head.key), {change.event_id for change in changes}
+        """Of those changes, by event and destination; unless the history is LONG, of all there are."""
+        pk, ids = job_pk(head.key), [change.event_id for change in changes]
         if not ids:
             return {}
         if head.version > LONG:
             return deliveries_of(self.table, [(pk, one) for one in ids], self.configuration.destinations)
-        return {(one.event_id, one.destination): one for one in deliveries_in(self.table, pk) if one.event_id in ids}
+        return {(one.event_id, one.destination): one for one in deliveries_in(self.table, pk)}
 
-    def _receiver(self, name: str, beside: Mapping[str, Item]) -> Receiver:
+    def _receiver(self, name: str, beside: Mapping[str, Item], pending: int) -> Receiver:
         head = beside.get(destination_pk(name))
         return Receiver(
             name,
             self.configuration.destinations.get(name),
             destination_of(head) if head else DestinationHead(),
             lambda: self.queued(name),
+            pending,
         )
 
 

@@ -177,6 +177,22 @@ class Watching:
         return Remark("poll_failed", f"its last poll failed, {times}: {error}", do)
 
 
+def unconfigured(
+    head: Head, unwatched_at: datetime | None, connection: Connection | None, when: When
+) -> tuple[Remark, ...]:
+    """What there is to say of a job whose connection is no longer configured (None), or lost its kind."""
+    name, kind = head.key.connection, head.key.kind
+    what = f"{name} is no longer configured"
+    if connection:
+        what = f"{name} is of the type {connection.type} now, which has no kind {kind}"
+    leave = f"; to let the job go: pollbridge unwatch {head.key}" if head.watched else ""
+    do = f"configure {name} {'as it was' if connection else 'again'} and deploy{leave}"
+    remark = Remark("unconfigured", f"{what}, so nobody looks at the job", do)
+    if head.watched or not unwatched_at:
+        return (remark,)
+    return (remark, Remark("unwatched", f"somebody unwatched it at {when(unwatched_at)}"))
+
+
 def span(length: timedelta) -> str:
     """A length of time in words, in the largest unit that leaves no rest."""
     seconds = int(length.total_seconds())

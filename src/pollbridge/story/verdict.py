@@ -12,7 +12,7 @@ from pollbridge.story.polls import When
 REASON_LIMIT = 160
 """Bytes of one reason: what a `match` wants can be as long as it likes, and so can a vendor's error."""
 
-ENDS = frozenset({"unwatched", "expired"})
+ENDS = frozenset({"unwatched", "expired", "unconfigured"})
 """After these nothing newer is told; that a job is over and settled is no news."""
 
 HIDES = frozenset(
@@ -58,6 +58,8 @@ def _at(arrival: Arrival, when: When) -> str:
 
 
 def _has_not(arrival: Arrival) -> str:
+    if arrival.outcome is Outcome.MAYBE_QUEUED:
+        return "did not so far"
     return "not yet" if arrival.outcome in {Outcome.PENDING, Outcome.QUEUED, Outcome.UNPUBLISHED} else "did not"
 
 
@@ -68,6 +70,8 @@ def _reason(arrival: Arrival) -> str:
     if arrival.outcome is Outcome.QUEUED:
         # How many wait in each queue would keep those apart that wait for the same.
         told = told.partition(": about")[0].replace("not taken up yet", "it was not taken up")
+    if arrival.outcome is Outcome.MAYBE_QUEUED:
+        told = told.removeprefix("today ").partition(" (about")[0]
     return clip(told, REASON_LIMIT)
 
 
