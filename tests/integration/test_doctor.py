@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +38,7 @@ from pollbridge.polling.client import VendorClient
 from tests.kit.offices import DESTINATIONS, breaking, refusing
 from tests.kit.stranger import DROP, Reply, Stranger, stranger
 from tests.kit.sweeping import oration_key
-from tests.kit.wards import BUS, Ward, arn, last
+from tests.kit.wards import BUS, Ward, admitting, arn, last
 
 STEER = "\x1b[31m\x9b2J\u202e\x07"
 SINCE = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
@@ -111,7 +112,7 @@ def test_where_all_is_well_there_is_a_line_for_each_subject_and_it_exits_0(ward:
         "ok  secrets: all 3 are there and well-formed",
         "ok  connection oration: not asked: there is no list to read and no job to ask for yet",
         "ok  destinations: all 2 are delivered to",
-        "ok  queues: no failure waits for a person",
+        "ok  queues: let their rules in, and no failure waits for a person",
         "ok  history: all is published, and every followed job is looked at",
         "ok  alarms: none of 3 rings, and somebody would hear it",
         "Nothing needs a person.",
@@ -220,6 +221,28 @@ def test_the_function_of_the_api_is_looked_at_where_there_is_one(admit: Callable
     admit(extra={"api": {"function": "nowhere", "url": "https://api.example", "callers": "…"}})
 
     assert findings()["function"]["about"] == "API"
+
+
+def test_an_api_whose_url_asks_for_signatures_is_no_trouble(ward: Ward) -> None:
+    ward.api(AuthType="AWS_IAM")
+
+    assert findings() == {}
+    assert "ok  functions: all 7 can run" in run().stdout
+
+
+def test_an_api_whose_url_asks_nobody_who_they_are_is_told(ward: Ward) -> None:
+    ward.api(AuthType="NONE")
+
+    found = findings()["url"]
+
+    assert (found["about"], found["says"]) == ("API", "its URL asks nobody who they are: its AuthType is NONE")
+    assert found["do"] == "aws lambda update-function-url-config --function-name api --auth-type AWS_IAM"
+
+
+def test_an_api_without_its_url_is_told(ward: Ward) -> None:
+    ward.api()
+
+    assert findings()["url"]["says"] == "its URL is gone: nobody reaches it"
 
 
 def change_schedule(ward: Ward, name: str, **change: Any) -> None:
@@ -786,6 +809,96 @@ def test_a_queue_whose_stack_only_begins_alike_is_another_deployments(admit: Cal
     assert findings() == {}
 
 
+def admitted(ward: Ward, **statement: Any) -> str:
+    """The policy of a queue of team, with these members of the statement that lets the rule in."""
+    held = json.loads(admitting(ward.parts["team"]["queue"], ward.parts["team"]["rule"]))
+    held["Statement"][-1] |= statement
+    return json.dumps(held)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"Effect": "Deny"},
+        {"Principal": {"Service": "sns.amazonaws.com"}},
+        {"Principal": {"AWS": "*"}},
+        {"Action": "sqs:ReceiveMessage"},
+        {"Resource": "arn:aws:sqs:eu-central-1:123456789012:another"},
+        {"Condition": {"ArnEquals": {"aws:SourceArn": "arn:aws:events:eu-central-1:123456789012:rule/b/another"}}},
+        {"Condition": {"StringEquals": {"aws:SourceAccount": "210987654321"}}},
+    ],
+)
+def test_a_queue_that_does_not_let_its_rule_in_is_told(ward: Ward, change: dict[str, Any]) -> None:
+    ward.admit("team", Policy=admitted(ward, **change))
+
+    found = findings()["queue_policy"]
+
+    assert found["about"] == "queue of team"
+    assert found["says"].endswith("team hears of nothing new")
+
+
+def test_a_queue_without_a_policy_is_told_with_the_statement_it_wants(ward: Ward) -> None:
+    ward.admit("team", Policy="")
+
+    command = shlex.split(findings()["queue_policy"]["do"])
+    ward.admit("team", **json.loads(command[-1]))
+
+    assert command[:5] == ["aws", "sqs", "set-queue-attributes", "--queue-url", ward.parts["team"]["queue"]]
+    assert findings() == {}
+
+
+def test_what_a_changed_policy_held_is_kept_by_the_command(ward: Ward) -> None:
+    ward.admit("team", Policy=admitted(ward, Action="sqs:ReceiveMessage"))
+
+    command = shlex.split(findings()["queue_policy"]["do"])
+    statements = json.loads(json.loads(command[-1])["Policy"])["Statement"]
+
+    assert [each["Action"] for each in statements] == ["sqs:*", "sqs:ReceiveMessage", "sqs:SendMessage"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"Principal": "*"},
+        {"Principal": {"Service": ["events.amazonaws.com", "sns.amazonaws.com"]}},
+        {"Action": "SQS:SendMessage"},
+        {"Action": ["sqs:*"]},
+        {"Condition": {}},
+        {"Condition": {"ArnLike": {"aws:SourceArn": "arn:aws:events:eu-central-1:123456789012:rule/*"}}},
+    ],
+)
+def test_a_policy_that_lets_the_rule_in_otherwise_will_do(ward: Ward, change: dict[str, Any]) -> None:
+    ward.admit("team", Policy=admitted(ward, **change))
+
+    assert findings() == {}
+
+
+def test_dead_letters_that_do_not_let_the_rule_in_are_told(ward: Ward) -> None:
+    ward.sqs.set_queue_attributes(QueueUrl=ward.parts["team"]["dead_letter"], Attributes={"Policy": ""})
+
+    found = findings()["queue_policy"]
+
+    assert found["about"] == "dead letters of team"
+    assert found["says"].endswith("what cannot be put into its queue is lost")
+
+
+def test_a_queue_without_its_dead_letters_is_told_with_how_to_have_them_again(ward: Ward) -> None:
+    ward.admit("team", RedrivePolicy="")
+
+    found = findings()["redrive"]
+    ward.admit("team", **json.loads(shlex.split(found["do"])[-1]))
+
+    assert found["about"] == "queue of team"
+    assert findings() == {}
+
+
+def test_a_queue_that_leads_to_other_dead_letters_is_told(ward: Ward) -> None:
+    other = arn("sqs", last(ward.parts["service"]["dead_letter"]))
+    ward.admit("team", RedrivePolicy=json.dumps({"deadLetterTargetArn": other, "maxReceiveCount": 3}))
+
+    assert findings().keys() == {"redrive"}
+
+
 def test_a_queue_that_was_deleted_a_moment_ago_is_passed_over(admit: Callable[..., Ward]) -> None:
     ward = admit(QUEUES)
     url = ward.sqs.create_queue(QueueName="Pollbridge-NotifyingGone")["QueueUrl"]
@@ -991,6 +1104,25 @@ def test_an_alarm_that_may_not_ring_is_told(ward: Ward) -> None:
     assert findings()["alarm"]["do"] == f"aws cloudwatch enable-alarm-actions --alarm-names {ward.alarms[1]}"
 
 
+def test_alarms_that_tell_the_topic_nothing_are_told_with_how_they_do_again(ward: Ward) -> None:
+    other = arn("sns", "other")
+    ward.alarm(ward.alarms[0], AlarmActions=[other], Dimensions=[{"Name": "service", "Value": "poller"}])
+    ward.alarm(ward.alarms[1], AlarmActions=[])
+
+    found = [each for each in told() if each["level"] == "bad"]
+    for each in found:
+        command = shlex.split(each["do"])
+        assert command[:4] == ["aws", "cloudwatch", "put-metric-alarm", "--cli-input-json"]
+        ward.aws_("cloudwatch").put_metric_alarm(**json.loads(command[-1]))
+    mended = ward.aws_("cloudwatch").describe_alarms(AlarmNames=[ward.alarms[0]])["MetricAlarms"][0]
+
+    assert {each["says"] for each in found} == {"tells nobody: the alarm topic is none of its actions"}
+    assert [each["about"] for each in found] == [f"alarm {name}" for name in ward.alarms]
+    assert findings() == {}
+    assert mended["AlarmActions"] == [other, ward.topic]
+    assert (mended["Dimensions"][0]["Value"], mended["AlarmDescription"]) == ("poller", "Look at it.")
+
+
 def test_an_alarm_that_is_gone_is_told(ward: Ward) -> None:
     ward.aws_("cloudwatch").delete_alarms(AlarmNames=[ward.alarms[0]])
 
@@ -1013,12 +1145,14 @@ ASKED = {
     "secret": ("secretsmanager", "get_secret_value", "secretsmanager:GetSecretValue"),
     "rule": ("events", "describe_rule", "events:DescribeRule"),
     "alarm": ("cloudwatch", "describe_alarms", "cloudwatch:DescribeAlarms"),
+    "url": ("lambda", "get_function_url_config", "lambda:GetFunctionUrlConfig"),
 }
 
 
 @pytest.mark.parametrize("check", ASKED)
 def test_what_may_not_be_asked_is_told_and_is_no_fault(ward: Ward, check: str) -> None:
     service, operation, action = ASKED[check]
+    ward.api(AuthType="AWS_IAM")
     ward.denied.add((service, operation))
 
     found = findings("unknown")
@@ -1100,6 +1234,7 @@ def test_the_document_tells_of_every_check_that_may_want_something() -> None:
 def test_the_permissions_of_the_document_are_what_is_asked_for(ward: Ward) -> None:
     ward.aws_("lambda").delete_event_source_mapping(UUID=ward.mappings["publisher"])
     follow(ward, oration_key())
+    ward.api(AuthType="AWS_IAM")
     run("--verbose")
     pages = {("sns", "list_subscriptions_by_topic"), ("cloudformation", "list_stack_resources")}
     first = ("cloudformation", "describe_stack_resource")

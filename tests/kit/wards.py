@@ -120,6 +120,18 @@ class Ward(Office):
             # Not from the real queue: moto would take what a test puts there, and want Docker.
             part["mapping"] = self._mapping(part["function"], arn("sqs", last(self._queue(f"feed-{name}"))))
             part["rule"] = self._rule(name, pattern(settings[name].match, name), last(part["queue"]))
+            self.admit(name)
+
+    def admit(self, name: str, **attributes: str) -> None:
+        """Sets what the stack sets of a destination's queues; but these of the work queue, "" for none."""
+        part = self.parts[name]
+        self.sqs.set_queue_attributes(
+            QueueUrl=part["dead_letter"], Attributes={"Policy": admitting(part["dead_letter"], part["rule"])}
+        )
+        redrive = {"deadLetterTargetArn": arn("sqs", last(part["dead_letter"])), "maxReceiveCount": 1000}
+        wanted = {"Policy": admitting(part["queue"], part["rule"]), "RedrivePolicy": json.dumps(redrive), **attributes}
+        # moto forgets a policy that is not set again.
+        self.sqs.set_queue_attributes(QueueUrl=part["queue"], Attributes=wanted)
 
     def _queue(self, name: str) -> str:
         url: str = self.sqs.create_queue(QueueName=name)["QueueUrl"]
@@ -130,6 +142,14 @@ class Ward(Office):
             FunctionName=name, Runtime="python3.13", Role=ROLE, Handler="a.a", Code={"ZipFile": code()}
         )
         return name
+
+    def api(self, **settings: str) -> str:
+        """Adds the API: its function's name. The settings are those of its URL; without any, it has none."""
+        function = self._function("api")
+        if settings:
+            self.aws_("lambda").create_function_url_config(FunctionName=function, **settings)
+        self.extra["api"] = {"function": function, "url": "https://api.example", "callers": "…"}
+        return function
 
     def _schedule(self, name: str, function: str) -> str:
         self.aws_("scheduler").create_schedule(
@@ -225,6 +245,17 @@ class Stack:
         assert StackName == self.ward.stack
         kinds = [("AWS::SQS::Queue", "q"), *(("AWS::CloudWatch::Alarm", name) for name in self.ward.alarms)]
         return [{"StackResourceSummaries": [{"ResourceType": k, "PhysicalResourceId": n}]} for k, n in kinds]
+
+
+def admitting(url: str, rule: str) -> str:
+    """A queue's policy as the stack has it."""
+    queue = arn("sqs", last(url))
+    everybody = {"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sqs:*", "Resource": queue}
+    plain = {**everybody, "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+    source = {"ArnEquals": {"aws:SourceArn": rule}, "StringEquals": {"aws:SourceAccount": ACCOUNT}}
+    events = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage"}
+    statements = [plain, {**events, "Resource": queue, "Condition": source}]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
 made = cache(client)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,9 @@ VISIBLE, TAKEN, DELAYED = (
     "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed",
 )
+
+
+COUNTS = (VISIBLE, TAKEN, DELAYED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,11 @@ class Waiting:
         return self.visible + self.taken + self.delayed
 
 
+def counted(attributes: Mapping[str, str]) -> Waiting:
+    """What GetQueueAttributes answered, asked for COUNTS and maybe more."""
+    return Waiting(*(int(attributes.get(name, 0)) for name in COUNTS))
+
+
 def waiting(sqs: Any, url: str) -> Waiting:
     """Raises ClientError, e.g. when there is no such queue."""
-    told = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[VISIBLE, TAKEN, DELAYED])["Attributes"]
-    return Waiting(*(int(told.get(name, 0)) for name in (VISIBLE, TAKEN, DELAYED)))
+    return counted(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[*COUNTS])["Attributes"])

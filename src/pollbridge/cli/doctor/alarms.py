@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -14,6 +16,27 @@ from pollbridge.model.instant import iso
 
 AT_ONCE = 100
 """Alarms that DescribeAlarms takes by name."""
+
+KEPT = (
+    "AlarmName",
+    "AlarmDescription",
+    "ActionsEnabled",
+    "InsufficientDataActions",
+    "MetricName",
+    "Namespace",
+    "Statistic",
+    "ExtendedStatistic",
+    "Dimensions",
+    "Period",
+    "Unit",
+    "EvaluationPeriods",
+    "DatapointsToAlarm",
+    "Threshold",
+    "ComparisonOperator",
+    "TreatMissingData",
+    "EvaluateLowSampleCountPercentile",
+)
+"""What an alarm is made of, beside its actions."""
 
 
 def _questions(look: Look) -> Iterator[Question]:
@@ -63,7 +86,7 @@ def _alarms(look: Look) -> Iterator[Finding]:
         told = cloudwatch.describe_alarms(AlarmNames=names[start : start + AT_ONCE], MaxRecords=AT_ONCE)
         found |= {alarm["AlarmName"]: alarm for alarm in told["MetricAlarms"]}
     for name in names:
-        yield from _alarm(name, found.get(name))
+        yield from _alarm(name, found.get(name), look.parts.get("alarm_topic"))
     if not names:
         yield warn("alarm", "alarms", "there are none", "deploy again: npx cdk deploy")
 
@@ -81,7 +104,7 @@ def _names(look: Look) -> list[str]:
     ]
 
 
-def _alarm(name: str, told: dict[str, Any] | None) -> Iterator[Finding]:
+def _alarm(name: str, told: dict[str, Any] | None, topic: str | None) -> Iterator[Finding]:
     about = f"alarm {last(name)}"
     if told is None:
         yield bad("alarm", about, "is gone", GONE)
@@ -89,12 +112,24 @@ def _alarm(name: str, told: dict[str, Any] | None) -> Iterator[Finding]:
     if not told["ActionsEnabled"]:
         do = f"aws cloudwatch enable-alarm-actions --alarm-names {name}"
         yield bad("alarm", about, "tells nobody: its actions are disabled", do)
+    deaf = bool(topic) and topic not in told.get("AlarmActions", ())
+    if topic and deaf:
+        yield bad("alarm", about, "tells nobody: the alarm topic is none of its actions", _telling(told, topic))
     if told["StateValue"] == "ALARM":
         since = local_time(iso(told["StateUpdatedTimestamp"]))
         says = f"rings since {since}: {told.get('AlarmDescription', '')}"
         yield bad("alarm", about, says, "docs/operating.md#alarms has what to look at")
-    elif told["ActionsEnabled"]:
+    elif told["ActionsEnabled"] and not deaf:
         yield Finding("alarm", about, "is quiet")
+
+
+def _telling(told: dict[str, Any], topic: str) -> str:
+    """PutMetricAlarm wants the whole of it: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html."""
+    wanted = {name: told[name] for name in KEPT if told.get(name) not in (None, [], "")}
+    for name in ("AlarmActions", "OKActions"):
+        wanted[name] = [*dict.fromkeys((*told.get(name, ()), topic))]
+    text = json.dumps(wanted, ensure_ascii=False, separators=(",", ":"))
+    return f"aws cloudwatch put-metric-alarm --cli-input-json {shlex.quote(text)}"
 
 
 ALARMS = Subject("alarms", "none of {n} rings, and somebody would hear it", _questions)

@@ -133,6 +133,8 @@ def functions(look: Look) -> dict[str, str]:
 def _functions(look: Look) -> Iterator[Question]:
     for about, name in functions(look).items():
         yield Question("function", about, partial(_function, look, about, name))
+    if api := look.parts.get("api"):
+        yield Question("url", "API", partial(_url, look, api["function"]))
 
 
 def _function(look: Look, about: str, name: str) -> Iterator[Finding]:
@@ -153,6 +155,22 @@ def _function(look: Look, about: str, name: str) -> Iterator[Finding]:
         yield bad("function", about, says, f"aws lambda delete-function-concurrency --function-name {name}")
     else:
         yield Finding("function", about, "can run")
+
+
+def _url(look: Look, function: str) -> Iterator[Finding]:
+    try:
+        told = look.client("lambda").get_function_url_config(FunctionName=function)
+    except ClientError as error:
+        if not gone(error):
+            raise
+        yield bad("url", "API", "its URL is gone: nobody reaches it", GONE)
+        return
+    if told["AuthType"] != "AWS_IAM":
+        says = f"its URL asks nobody who they are: its AuthType is {told['AuthType']}"
+        do = f"aws lambda update-function-url-config --function-name {function} --auth-type AWS_IAM"
+        yield bad("url", "API", says, do)
+    else:
+        yield Finding("url", "API", "its URL takes signed requests only")
 
 
 CONFIGURATION = Subject(

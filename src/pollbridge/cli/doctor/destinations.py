@@ -8,7 +8,8 @@ from functools import partial
 from botocore.exceptions import ClientError
 
 from pollbridge.cli.doctor.finding import GONE, Finding, Look, Question, Subject, bad, gone, note, plural, warn
-from pollbridge.cli.queues import waiting
+from pollbridge.cli.doctor.letting import redrive, unlocked
+from pollbridge.cli.queues import COUNTS, counted
 from pollbridge.config import Destination
 from pollbridge.history.destinations import Destinations
 from pollbridge.model.instant import iso
@@ -49,32 +50,40 @@ def _standing(look: Look, name: str, destination: Destination) -> Iterator[Findi
 
 def _queues(look: Look) -> Iterator[Question]:
     for name, part in look.parts["destinations"].items():
-        yield Question("dead_letters", f"destination {name}", partial(_dead_letters, look, name, part["dead_letter"]))
-        yield Question("queue", f"queue of {name}", partial(_work, look, name, part["queue"]))
+        yield Question("dead_letters", f"destination {name}", partial(_dead_letters, look, name, part))
+        yield Question("queue", f"queue of {name}", partial(_work, look, name, part))
     for name, url in look.parts.get("failures", {}).items():
         yield Question("failures", f"failures of {name}", partial(_failures, look, name, url))
     yield Question("forsaken_queue", "queues", partial(forsaken, look))
 
 
-def _dead_letters(look: Look, name: str, url: str) -> Iterator[Finding]:
+def _dead_letters(look: Look, name: str, part: dict[str, str]) -> Iterator[Finding]:
     about = f"destination {name}"
-    count = _count(look, url)
-    if count is None:
+    told = _attributes(look, part["dead_letter"], "Policy")
+    if told is None:
         yield bad("dead_letters", about, "its queue of dead letters is gone: what fails is lost", GONE)
-    elif count:
+        return
+    if "rule" in part:
+        lost = "what cannot be put into its queue is lost"
+        yield from unlocked(f"dead letters of {name}", part["dead_letter"], part["rule"], told.get("Policy"), lost)
+    if count := counted(told).all:
         do = f"pollbridge deliveries --failed --to {name}; then recover --to {name} --since …"
         yield bad("dead_letters", about, plural(count, "dead letter"), do)
     else:
         yield Finding("dead_letters", about, "no dead letters")
 
 
-def _work(look: Look, name: str, url: str) -> Iterator[Finding]:
+def _work(look: Look, name: str, part: dict[str, str]) -> Iterator[Finding]:
     """How old the oldest is would be CloudWatch's to say: a queue holds what is put off for hours as well."""
-    count = _count(look, url)
-    if count is None:
-        yield bad("queue", f"queue of {name}", "is gone: nothing is delivered", GONE)
-    else:
-        yield Finding("queue", f"queue of {name}", f"{plural(count, 'message')} under way or put off")
+    about, url = f"queue of {name}", part["queue"]
+    told = _attributes(look, url, "Policy", "RedrivePolicy")
+    if told is None:
+        yield bad("queue", about, "is gone: nothing is delivered", GONE)
+        return
+    yield Finding("queue", about, f"{plural(counted(told).all, 'message')} under way or put off")
+    if "rule" in part:
+        yield from unlocked(about, url, part["rule"], told.get("Policy"), f"{name} hears of nothing new")
+        yield from redrive(about, part, told.get("RedrivePolicy"))
 
 
 def _failures(look: Look, name: str, url: str) -> Iterator[Finding]:
@@ -91,12 +100,21 @@ def _failures(look: Look, name: str, url: str) -> Iterator[Finding]:
 
 def _count(look: Look, url: str) -> int | None:
     """None for a queue that is gone."""
+    told = _attributes(look, url)
+    return None if told is None else counted(told).all
+
+
+def _attributes(look: Look, url: str, *names: str) -> dict[str, str] | None:
+    """The counts of a queue and these; None for a queue that is gone."""
     try:
-        return waiting(look.client("sqs"), url).all
+        wanted = [*COUNTS, *names]
+        told = look.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=wanted)
+        attributes: dict[str, str] = told["Attributes"]
     except ClientError as error:
         if gone(error):
             return None
         raise
+    return attributes
 
 
 def forsaken(look: Look) -> Iterator[Finding]:
@@ -130,4 +148,4 @@ def _of_stack(stack: str, queue: str) -> bool:
 
 
 DESTINATIONS = Subject("destinations", "all {n} are delivered to", _destinations)
-QUEUES = Subject("queues", "no failure waits for a person", _queues)
+QUEUES = Subject("queues", "let their rules in, and no failure waits for a person", _queues)
