@@ -168,6 +168,35 @@ def test_ending_leaves_the_job_known_and_an_unknown_one_is_told(ask: Asked) -> N
     assert (unknown.status, unknown.json["type"]) == (404, "urn:pollbridge:problem:unknown-job")
 
 
+# A connection that is no longer configured
+
+
+def test_a_job_of_a_connection_that_is_gone_can_be_read_and_ended_and_not_followed(ask: Asked) -> None:
+    key = JobKey("retired", "job", "acme", "j 1")
+    told = life(ask.office, key, "pending", "running", at=YESTERDAY)
+    head = Heads(ask.office.table).get(key)
+    assert head
+    assert head.slot
+
+    job = described("GET", "/v1/job", ask("GET", "/v1/job", key=str(key)))
+    assert (job.status, job.json) == (200, json.loads(json.dumps(job_json(head))))
+    assert items(ask, "/v1/history", 1, key=str(key)) == [change_json(entry) for entry in told]
+    ended = described("DELETE", "/v1/watches", ask("DELETE", "/v1/watches", key=str(key)))
+    assert ended.json == {"key": str(key), "watched": False}
+    assert ask("GET", "/v1/job", key=str(key)).json["watched"] is False
+    refused = described("POST", "/v1/watches", ask("POST", "/v1/watches", {"keys": [str(key)]}))
+    assert (refused.status, list(mistakes(refused))) == (409, ["body.keys.0"])
+    assert "there is no connection 'retired' here; configured: oration" in mistakes(refused)["body.keys.0"]
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/job"), ("GET", "/v1/history"), ("DELETE", "/v1/watches")])
+def test_a_job_of_a_connection_that_never_was_is_told_which_there_are(ask: Asked, method: str, path: str) -> None:
+    answer = described(method, path, ask(method, path, key="retired/job/acme/1"))
+
+    assert (answer.status, answer.json["type"]) == (404, "urn:pollbridge:problem:unknown-job")
+    assert "configured: oration" in answer.json["detail"]
+
+
 # Jobs and history
 
 
@@ -376,7 +405,7 @@ def test_dead_letters_that_cannot_be_looked_at_are_no_reason_to_say_that_nothing
 
     office.sqs = Undertaker(office.sqs, refuse)  # type: ignore[assignment]
     answer = ask("POST", f"/v1/events/{entry.event_id}/resend", {"to": "service"})
-    [stays] = [vars(line) for line in caplog.records if line.getMessage() == "letters_stay"]
+    [stays] = [vars(line) for line in caplog.records if line.getMessage() == "dead letters stay"]
 
     assert (answer.status, office.count("service"), office.count("service", "dead_letter")) == (200, 1, 1)
     assert (stays["levelname"], stays["destination"], stays["event_id"]) == ("WARNING", "service", entry.event_id)
@@ -438,7 +467,7 @@ def test_the_answer_does_not_wait_long_for_dead_letters(
         again.set()
 
     assert (answer.status, office.count("service")) == (200, 1)
-    assert [line.getMessage() for line in caplog.records].count("letters_stay") == 1
+    assert [line.getMessage() for line in caplog.records].count("dead letters stay") == 1
 
 
 # What is wrong

@@ -152,7 +152,7 @@ class Delivering:
         for name, future in begun.items():
             error = future.exception() if future in done else TimeoutError(f"not done within {TIDYING} seconds")
             if error:
-                logger().warning("letters_stay", exc_info=error, extra=_about(told, name))
+                logger().warning("dead letters stay", exc_info=error, extra=_about(told, name))
 
 
 def _about(told: Told, destination: str) -> dict[str, str]:
