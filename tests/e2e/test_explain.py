@@ -44,7 +44,9 @@ def test_who_heard_and_who_did_not_and_why(local: Local) -> None:
     local.run("local", "tick", "2")
 
     def settled(story: Any) -> bool:
-        return not {"queued", "unpublished"} & {way for change in _outcomes(story) for way in change.values()}
+        return not {"queued", "maybe_queued", "unpublished"} & {
+            way for change in _outcomes(story) for way in change.values()
+        }
 
     story = _until(local, key, lambda story: len(story["changes"]) == 2 and settled(story))
     first, second = _outcomes(story)
