@@ -49,6 +49,8 @@ secret = "doctor/closed"
 allow_private = true
 [alarms]
 email = "oncall@example.com"
+[api]
+enabled = true
 """
 
 LIST = "/sc/v1/projects/p/jobs?page_size=100"
@@ -181,6 +183,23 @@ def _alarm(p: Patient, state: str) -> None:
     cloudwatch.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue=state, StateReason="a test")
 
 
+def _deafen(p: Patient) -> None:
+    cloudwatch = p.aws("cloudwatch")
+    [alarm] = [a for a in cloudwatch.describe_alarms()["MetricAlarms"] if "PublisherFunctionFailing" in a["AlarmName"]]
+    wanted = cloudwatch.meta.service_model.operation_model("PutMetricAlarm").input_shape.members
+    kept = {name: held for name, held in alarm.items() if name in wanted and held not in (None, [])}
+    cloudwatch.put_metric_alarm(**kept | {"AlarmActions": []})
+
+
+def _unset(p: Patient, attribute: str) -> None:
+    url = p.parts["destinations"]["chat"]["queue"]
+    p.aws("sqs").set_queue_attributes(QueueUrl=url, Attributes={attribute: ""})
+
+
+def _open(p: Patient) -> None:
+    p.aws("lambda").update_function_url_config(FunctionName=p.parts["api"]["function"], AuthType="NONE")
+
+
 def _forget_backups(p: Patient) -> None:
     p.aws("dynamodb").update_continuous_backups(
         TableName=p.parts["table"], PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": False}
@@ -310,6 +329,16 @@ FAULTS = {
             FunctionName=p.parts["destinations"]["chat"]["function"], ReservedConcurrentExecutions=0
         ),
     ),
+    "a queue shuts its rule out": Fault(
+        "queue_policy", "queue of chat", "does not let its rule in", lambda p: _unset(p, "Policy")
+    ),
+    "a queue leads to no dead letters": Fault(
+        "redrive", "queue of chat", "does not lead to its dead letters", lambda p: _unset(p, "RedrivePolicy")
+    ),
+    "an alarm tells nobody": Fault(
+        "alarm", "PublisherFunctionFailing", "the alarm topic is none of its actions", _deafen
+    ),
+    "the API asks nobody who they are": Fault("url", "API", "its AuthType is NONE", _open),
     "backups are off": Fault("backups", "table ", "has point-in-time recovery off", _forget_backups),
 }
 
