@@ -453,16 +453,17 @@ def test_the_answer_does_not_wait_long_for_dead_letters(
     ask: Asked, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("pollbridge.api.deliveries.TIDYING", 0.05)
-    office, again = ask.office, threading.Event()
+    office, again, ended = ask.office, threading.Event(), list[bool]()
     [entry] = bury(office, "service", "j1")
 
     def hang(operation: str, url: str) -> None:
-        again.wait(10)
+        ended.append(again.wait(10))
         raise TimeoutError(operation)
 
     office.sqs = Undertaker(office.sqs, hang)  # type: ignore[assignment]
     try:
         answer = ask("POST", f"/v1/events/{entry.event_id}/resend", {"to": "service"})
+        assert not ended
     finally:
         again.set()
 
