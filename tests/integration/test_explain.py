@@ -13,7 +13,7 @@ from pollbridge.history.destinations import Destinations
 from pollbridge.history.discoveries import Discoveries, Discovery
 from pollbridge.history.ledger import KEEP, Ledger, Status
 from pollbridge.history.publication import Publication
-from pollbridge.model.instant import MINUTE, epoch_minute, iso
+from pollbridge.model.instant import MINUTE, epoch_minute, iso, read_iso
 from pollbridge.model.job import JobKey
 from pollbridge.notifying.notice import DeliveryError, Notice, Receipt, Treatment
 from pollbridge.notifying.worker import LEASE
@@ -599,6 +599,16 @@ def test_what_its_queue_may_hold_since_before_it_was_switched_off_is_not_said_to
 
     assert found["outcome"] == "maybe_queued"
     assert found["says"].startswith("today enabled = false; if it was let in before")
+
+
+@pytest.mark.parametrize(("minutes", "outcome"), [(-11, "no_match"), (-9, "maybe_queued"), (1, "maybe_queued")])
+def test_what_came_since_the_last_deploy_came_by_todays_rule(desk: Desk, minutes: int, outcome: str) -> None:
+    desk.watch("active")
+    [entry] = desk.publish("service")
+    desk.destinations = matching(state=["failed"])
+    desk.deployed_at = read_iso(entry.observed_at) + timedelta(minutes=minutes)
+
+    assert last(desk)["outcome"] == outcome
 
 
 def test_a_queue_that_holds_only_what_is_on_record_hides_nothing_that_a_rule_keeps_out(desk: Desk) -> None:

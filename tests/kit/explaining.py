@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -44,6 +44,7 @@ class Desk(Office):
     vendors: dict[str, Any] = field(default_factory=lambda: {"oration": {"secret": "s"}})
     more: dict[str, Any] = field(default_factory=dict)
     """Parts of the deployment that only some tests need."""
+    deployed_at: datetime | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,7 +56,8 @@ class Desk(Office):
     @property
     def deployment(self) -> Deployment:
         settings = config.check({"vendors": self.vendors, "destinations": self.destinations}, "test")
-        return Deployment(self.stack, self.table, "pollbridge", settings, {"destinations": self.parts, **self.more})
+        parts = {"destinations": self.parts, **self.more}
+        return Deployment(self.stack, self.table, "pollbridge", settings, parts, self.deployed_at)
 
     def watch(self, *statuses: str | BaseException, key: JobKey = KEY, **body: Any) -> None:
         """Follow a job that answers these, one per tick."""

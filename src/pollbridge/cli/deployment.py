@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pollbridge.cli.output import fail
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from botocore.exceptions import BotoCoreError, ClientError
 
     from pollbridge.config import Configuration
@@ -40,13 +42,21 @@ class Deployment:
     takes a moment to load.
     """
 
-    def __init__(
-        self, stack: str, table: Table, bus: str, configuration: Configuration | None, parts: dict[str, Any]
+    def __init__(  # noqa: PLR0917 - in the order in which they are found
+        self,
+        stack: str,
+        table: Table,
+        bus: str,
+        configuration: Configuration | None,
+        parts: dict[str, Any],
+        deployed_at: datetime | None = None,
     ) -> None:
         self.stack = stack
         self.table = table
         self.bus = bus
         self.parts = parts
+        self.deployed_at = deployed_at
+        """When its configuration was last deployed."""
         self._configuration = configuration
         self.vendors = _vendors(configuration, parts)
         """The type of each connection."""
@@ -125,8 +135,11 @@ def find() -> Deployment:
     except ValueError as error:
         fail(f"AWS cannot be asked: {error}")
     try:
-        told = json.loads(told["StackResourceDetail"]["Metadata"])["pollbridge"]
-        return Deployment(name, Table(table, told["table"]), told["bus"], None, told)
+        detail = told["StackResourceDetail"]
+        told = json.loads(detail["Metadata"])["pollbridge"]
+        return Deployment(
+            name, Table(table, told["table"]), told["bus"], None, told, detail.get("LastUpdatedTimestamp")
+        )
     except (KeyError, TypeError, AttributeError, ValueError):
         _deployed_by_another(f"{name} in {region}")
 

@@ -70,7 +70,8 @@ def _stories(deployment: Deployment, when: When) -> Stories:
     def queued(name: str) -> int | None:
         return _messages(parts["destinations"].get(name, {}).get("queue"))
 
-    return Stories(deployment.table, deployment.configuration, queued, bool(parts.get("scheduled", True)), when)
+    scheduled = bool(parts.get("scheduled", True))
+    return Stories(deployment.table, deployment.configuration, queued, scheduled, when, deployment.deployed_at)
 
 
 def _unknowns(deployment: Deployment, when: When) -> Unknowns:

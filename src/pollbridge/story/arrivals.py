@@ -18,6 +18,9 @@ from pollbridge.story.polls import When
 QUEUED_FOR = timedelta(days=14)
 """A queue keeps a message no longer; nor does SQS any (MessageRetentionPeriod)."""
 
+DEPLOYING = timedelta(minutes=10)
+"""A stack's rules and its configuration are updated in no order that we know, minutes apart at most."""
+
 RECENT = timedelta(minutes=2)
 """A message takes seconds from the table to its queue, and SQS's counts are up to a minute old."""
 
@@ -119,6 +122,12 @@ class Clocks:
     wall: datetime
     now: datetime
     when: When
+    deployed_at: datetime | None = None
+    """When the rules were last deployed, if that is known."""
+
+    def rules_are_older(self, change: Change) -> bool:
+        """Whether today's rules are surely those that the change came by."""
+        return self.deployed_at is not None and change.recorded_at > self.deployed_at + DEPLOYING
 
 
 def arrival(change: Change, receiver: Receiver, delivery: Delivery | None, clocks: Clocks) -> Arrival:
@@ -257,7 +266,7 @@ def _off_record(
         says = f"no longer on record: the ledger keeps {KEEP.days} days"
         return Outcome.FORGOTTEN, says, f"to send it again: {resend}"
     if not today.heard:
-        may_wait = age <= QUEUED_FOR and not unpublished
+        may_wait = age <= QUEUED_FOR and not unpublished and not clocks.rules_are_older(change)
         return _kept_out(receiver, today, resend, (receiver.queued() or 0) - receiver.pending if may_wait else 0)
     if unpublished:
         return Outcome.UNPUBLISHED, "not on the bus yet", None

@@ -89,6 +89,7 @@ class Stories:
     """How many messages wait in the queue of that destination; None where it cannot be asked."""
     scheduled: bool = True
     when: When = iso
+    deployed_at: datetime | None = None
 
     def of(self, job: JobKey, wall: datetime, *, last: int = FEW, version: int | None = None) -> Story | None:
         """The story of a job, of its last changes or of one; None when the job is not known. Raises NoSuchVersion."""
@@ -99,7 +100,7 @@ class Stories:
         beside = self._beside(job)
         connection = connection_of(beside.get(connection_pk(job.connection), {}))
         now = max([wall, *(from_minute(tick) for tick in (connection.tick,) if tick is not None)])
-        clocks = Clocks(wall, now, self.when)
+        clocks = Clocks(wall, now, self.when, self.deployed_at)
         changes = self._changes(head, last, version)
         looked = looks(head, connection, scheduled=self.scheduled)
         settings = self.configuration.vendors.get(job.connection)
