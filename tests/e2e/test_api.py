@@ -197,6 +197,36 @@ def test_an_event_is_sent_once_more_under_its_id(local: Local, ask: Url) -> None
     assert recent.count(event_id) == 1
 
 
+def test_what_is_sent_again_is_no_dead_letter_any_more_and_what_is_not_stays_one(local: Local, ask: Url) -> None:
+    keys = [job(local, f"api-buried-{number}", "created") for number in range(2)]
+    ask("POST", "/v1/watches", {"keys": keys})
+    local.run("local", "tick")
+    stack = local.aws("cloudformation").describe_stack_resource(
+        StackName="Pollbridge", LogicalResourceId="Configuration"
+    )
+    parts = json.loads(stack["StackResourceDetail"]["Metadata"])["pollbridge"]["destinations"]
+    sqs, url = local.aws("sqs"), parts["hook"]["dead_letter"]
+
+    def letters() -> set[str]:
+        """The ids of the events whose letters are visible."""
+        answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
+        return {json.loads(message["Body"])["detail"]["id"] for message in answer.get("Messages", ())}
+
+    changes = [ask("GET", "/v1/history", key=key).json["items"][0] for key in keys]
+    for key, change in zip(keys, changes, strict=True):
+        arrived(local, change["event_id"], 1)
+        detail = {"id": change["event_id"], "version": change["version"], "job": {"key": key}}
+        sqs.send_message(QueueUrl=url, MessageBody=json.dumps({"detail-type": change["detail_type"], "detail": detail}))
+    mine, other = [change["event_id"] for change in changes]
+    before = letters()
+    sent = ask("POST", f"/v1/events/{mine}/resend", {"to": "hook", "job": keys[0]})
+    after = letters()
+    ask("POST", f"/v1/events/{other}/resend", {"to": "hook", "job": keys[1]})
+
+    assert sent.status == 200, sent
+    assert (before, after, letters()) == ({mine, other}, {other}, set())
+
+
 def test_what_is_wrong_is_answered_as_a_problem(ask: Url) -> None:
     wrong = {
         ("get", "/v1/job"): ask("GET", "/v1/job", key="acme/job/ws/nobody-knows"),

@@ -177,7 +177,8 @@ class Resending:
     def drop_near_letters(self, destination: str, sent: Container[str]) -> None:
         """The same for the few dead letters that SQS has at hand: for whoever is waited for.
 
-        Each is a call of its own: to take out a batch is allowed by the same permission, but not wherever we run.
+        Each is a call of its own: AWS allows a batch to whoever may do it singly, the emulator does not.
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
         """
         url = self._dead_letter_url(destination)
         gone, stays = list[str](), list[str]()
