@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from pollbridge.cli import delivering, following, main, read, waiting, watch
 from pollbridge.cli.clock import Clock
 from tests.kit.explaining import JOB, KEY, Desk, opened
+from tests.kit.sweeping import oration_key
 
 FORMER = [{"scale": {"secret": "s"}}, {"oration": {"type": "mintlify", "secret": "s"}}]
 """What is configured by now: another connection, or another vendor by the same name."""
@@ -88,3 +89,15 @@ def test_one_that_was_never_known_is_refused_by_what_is_configured(desk: Desk, n
 
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
     assert "there is no connection 'oration'" in result.stderr or "has no kind 'job'" in result.stderr
+
+
+def test_one_that_has_not_ended_is_not_waited_for(desk: Desk) -> None:
+    running = oration_key("j2")
+    desk.watch("active", key=running)
+    desk.vendors = {"scale": {"secret": "s"}}
+
+    waited, shown = run(desk, "wait", str(running)), run(desk, "show", str(running))
+
+    assert (waited.exit_code, waited.stdout) == (1, "")
+    assert "a connection that is no longer configured" in waited.stderr.splitlines()[-1]
+    assert "nobody looks: its connection is no longer configured" in shown.stdout

@@ -107,12 +107,20 @@ def show(key: str, raw: bool, as_json: bool) -> None:
             {
                 "version": str(head.version),
                 "changed": local_time(head.changed_at),
-                "watched": f"yes, every {head.slot.rung} min" if head.slot else "no",
+                "watched": _watched(deployment, head),
                 "last poll": f"failed: {head.poll_error}" if head.poll_error else None,
                 "vendor": f"no answers since {local_time(ailment.since)}: {ailment.error}" if ailment else None,
             }
         )
     )
+
+
+def _watched(deployment: Deployment, head: Head) -> str:
+    if head.slot is None:
+        return "no"
+    if head.key.connection not in deployment.vendors:
+        return "yes, and nobody looks: its connection is no longer configured"
+    return f"yes, every {head.slot.rung} min"
 
 
 @click.command()

@@ -99,7 +99,7 @@ def _wait(deployment: Deployment, text: str, timeout: int | None, clock: Clock, 
             click.echo(line, err=True)
         if (code := _code(head)) is not None:
             return head, code
-        if not head.watched:
+        if not head.watched or key.connection not in deployment.vendors:
             _endless(head)
         left = None if timeout is None else began + timeout - clock.now()
         if left is not None and left <= 0:
@@ -120,7 +120,8 @@ def _code(head: Head) -> int | None:
 
 def _endless(head: Head) -> NoReturn:
     fail(
-        f"{head.key} has not ended ({_state(head)}), and is not followed: unwatched, or without news for too long."
+        f"{head.key} has not ended ({_state(head)}), and is not followed: unwatched, without news for too long, or of a"
+        " connection that is no longer configured."
         f" Follow it again with `pollbridge watch {head.key}`"
     )
 
