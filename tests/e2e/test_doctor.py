@@ -196,6 +196,11 @@ def _unset(p: Patient, attribute: str) -> None:
     p.aws("sqs").set_queue_attributes(QueueUrl=url, Attributes={attribute: ""})
 
 
+def _paste_sqs(p: Patient, do: str) -> None:
+    # The AWS command line, release 1, takes SQS's endpoint from no variable: overridesslcommonname.py in it.
+    p.paste(do.replace("aws sqs ", 'aws --endpoint-url "$AWS_ENDPOINT_URL" sqs ', 1))
+
+
 def _open(p: Patient) -> None:
     p.aws("lambda").update_function_url_config(FunctionName=p.parts["api"]["function"], AuthType="NONE")
 
@@ -330,10 +335,14 @@ FAULTS = {
         ),
     ),
     "a queue shuts its rule out": Fault(
-        "queue_policy", "queue of chat", "does not let its rule in", lambda p: _unset(p, "Policy")
+        "queue_policy", "queue of chat", "does not let its rule in", lambda p: _unset(p, "Policy"), _paste_sqs
     ),
     "a queue leads to no dead letters": Fault(
-        "redrive", "queue of chat", "does not lead to its dead letters", lambda p: _unset(p, "RedrivePolicy")
+        "redrive",
+        "queue of chat",
+        "does not lead to its dead letters",
+        lambda p: _unset(p, "RedrivePolicy"),
+        _paste_sqs,
     ),
     "an alarm tells nobody": Fault(
         "alarm", "PublisherFunctionFailing", "the alarm topic is none of its actions", _deafen
