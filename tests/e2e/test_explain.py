@@ -48,7 +48,10 @@ def test_who_heard_and_who_did_not_and_why(local: Local) -> None:
             way for change in _outcomes(story) for way in change.values()
         }
 
-    story = _until(local, key, lambda story: len(story["changes"]) == 2 and settled(story))
+    def heard(story: Any) -> bool:
+        return [_outcomes(story)[-1][name] for name in ("chat", "other")] == ["delivered", "delivered"]
+
+    story = _until(local, key, lambda story: len(story["changes"]) == 2 and settled(story) and heard(story))
     first, second = _outcomes(story)
     page = local.run("explain", key)
 

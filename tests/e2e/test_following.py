@@ -57,7 +57,7 @@ def test_waiting_ends_with_the_job_and_says_how(local: Local, end: str, code: in
         printed, said = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == code
-    assert f"job      {key}\n" in printed
+    assert printed.splitlines()[0].split() == ["job", key]
     assert said.splitlines()[-1].endswith({"success": "succeeded", "failed": "failed"}[end])
     assert local.run("wait", key, "--json", code=code, output=True)
 

@@ -11,7 +11,7 @@ from tests.kit.stranger import Reply
 
 pytestmark = pytest.mark.e2e
 
-KEY = "acme/job/ws/followed"
+KEY = "acme/job/ws/traced"
 LOOKS = 60
 """At the logs, by a command each: what is waited for comes within a few."""
 
@@ -30,12 +30,12 @@ def _about(local: Local, event_id: str) -> list[dict[str, Any]]:
 @pytest.mark.promise(21)
 @pytest.mark.promise(45)
 def test_one_id_leads_from_the_poll_through_the_bus_to_each_receiver(local: Local) -> None:
-    person = {"id": "canary-person", "email": "canary@example.com"}
-    local.stranger.scripts["/v2/jobs/followed"] = [
-        Reply.json(id="followed", status="success", name="canary-name", createdBy=person, error=None)
+    person = {"id": "wren-person", "email": "wren@example.com"}
+    local.stranger.scripts["/v2/jobs/traced"] = [
+        Reply.json(id="traced", status="success", name="wren-name", createdBy=person, error=None)
     ]
     hooks, slacks = len(local.stranger.to("/hook")), len(local.stranger.to("/slack"))
-    local.run("watch", KEY, "--label", "for=canary-label")
+    local.run("watch", KEY, "--label", "for=wren-label")
     local.run("local", "tick")
     [*_, hook] = local.stranger.wait_for("/hook", hooks + 1)
     local.stranger.wait_for("/slack", slacks + 1)
@@ -51,8 +51,8 @@ def test_one_id_leads_from_the_poll_through_the_bus_to_each_receiver(local: Loca
     delivered = {(line["service"], line["destination"], line["outcome"]) for line in found[2:]}
     assert delivered == {("webhook_notifier", "hook", "delivered"), ("slack_notifier", "chat", "delivered")}
     everything = local.run("local", "logs", "--limit", "100000")
-    for canary in ("canary", "key-acme", SIGNING_SECRET, SIGNING_SECRET.removeprefix("whsec_"), local.stranger.url):
-        assert canary not in everything
+    for wren in ("wren", "key-acme", SIGNING_SECRET, SIGNING_SECRET.removeprefix("whsec_"), local.stranger.url):
+        assert wren not in everything
 
 
 def _until_delivered_twice(local: Local, event_id: str) -> list[dict[str, Any]]:

@@ -34,9 +34,7 @@ def stand_ins() -> Iterator[dict[str, str]]:
     """For a vendor simulator and a receiver of the reader's own: a server that knows a job, by what stands for it."""
     with stranger() as server:
         server.scripts["/jobs/j1"] = [Reply.json(id="j1", status="success", name="a job", error=None)]
-        # What a document shows as somebody's receiver must not be dialled.
-        theirs = ("http://127.0.0.1:9001", "http://127.0.0.1:9002", "https://example.com")
-        yield dict.fromkeys(theirs, server.url)
+        yield {"http://127.0.0.1:9001": server.url, "http://127.0.0.1:9002": server.url}
 
 
 def fresh(state: State) -> None:
