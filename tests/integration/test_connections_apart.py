@@ -93,7 +93,9 @@ class World:
         """As the function of that connection does it, with less patience for those who hang."""
         poller = Poller.of(name, self.configuration, self.table, self.secrets)
         connection = self.configuration.vendors[name]
-        patient = replace(poller, client=lambda: VendorClient(connection.base_url, 20, _tls(), 1.5, allow_private=True))
+        patience = 1.5 if "hanging" in {self.a.trouble, self.b.trouble} else 20.0
+        client = partial(VendorClient, connection.base_url, 20, _tls(), patience, allow_private=True)
+        patient = replace(poller, client=client)
         return asyncio.run(patient.sweep({"virtual_time": iso(self.now)}, lambda: 55.0))
 
     def tick(self, times: int = 1) -> dict[str, Report]:
