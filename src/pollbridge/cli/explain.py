@@ -13,14 +13,13 @@ from pollbridge.cli.deployment import Deployment, find
 from pollbridge.cli.names import KEY
 from pollbridge.cli.output import fail, print_json
 from pollbridge.cli.page import Page, local_when
+from pollbridge.cli.queues import waiting
 from pollbridge.model.instant import iso
 from pollbridge.story.job import FEW, NoSuchVersion, Stories
 from pollbridge.story.polls import When
 from pollbridge.story.shapes import story_json, unknown_json
 from pollbridge.story.unknown import Unknown, Unknowns
 from pollbridge.watches import WatchRefused
-
-COUNTED = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
 
 
 @click.command()
@@ -86,7 +85,6 @@ def _messages(url: str | None) -> int | None:
     if url is None:
         return None
     try:
-        told = client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(COUNTED))["Attributes"]
+        return waiting(client("sqs"), url).all
     except ClientError:
         return None
-    return sum(int(told.get(name, 0)) for name in COUNTED)
