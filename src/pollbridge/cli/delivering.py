@@ -19,7 +19,7 @@ from pollbridge.cli.names import DESTINATION, KEY
 from pollbridge.cli.output import columns, fail, local_time, plain, print_json
 from pollbridge.cli.progress import progress
 from pollbridge.cli.queues import waiting
-from pollbridge.cli.read import Since
+from pollbridge.cli.read import Since, known_head
 from pollbridge.config import Destination
 from pollbridge.history.destinations import Destinations
 from pollbridge.history.ledger import KEEP, Claimed, Delivery, Ledger, Status
@@ -30,7 +30,6 @@ from pollbridge.notifying.resending import Resending
 from pollbridge.notifying.retries import LEASE
 from pollbridge.notifying.standing import missed_since
 from pollbridge.views import delivery_json
-from pollbridge.watches import WatchRefused
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at the ledger."""
@@ -90,12 +89,7 @@ def _outcomes(
     if job is None:
         outcomes = Outcomes(deployment.table, deployment.entries, names)
         return outcomes.recent(since or _now(deployment) - RECENT, _now(deployment))
-    try:
-        key = deployment.watches.known(job)
-    except WatchRefused as error:
-        fail(str(error))
-    if deployment.heads.get(key) is None:
-        fail(f"{key} is not known here: follow it with `pollbridge watch {key}`")
+    key = known_head(deployment, job).key
     return Outcomes(deployment.table, deployment.entries, sorted(names)).of_job(key, since)
 
 

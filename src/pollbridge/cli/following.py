@@ -19,7 +19,7 @@ from pollbridge.cli.ending import ending, nobody_reads
 from pollbridge.cli.names import CONNECTION, KEY
 from pollbridge.cli.outage import Outage
 from pollbridge.cli.output import fail, harmless, print_json
-from pollbridge.cli.read import Since
+from pollbridge.cli.read import Since, known_head
 from pollbridge.cli.telling import Lines
 from pollbridge.history.connections import Connections
 from pollbridge.history.heads import job_pk
@@ -27,7 +27,6 @@ from pollbridge.history.timeline import Timeline, Told, told_of
 from pollbridge.model.instant import from_minute, read_iso
 from pollbridge.model.job import JobKey
 from pollbridge.model.state import State
-from pollbridge.watches import WatchRefused
 
 LOOK_EVERY = 2.0
 """Seconds between two looks at the timeline."""
@@ -272,15 +271,7 @@ def _follow(feed: Feed, wanted: Wanted, clock: Clock, lines: Lines, *, as_json: 
 
 
 def _job(deployment: Deployment, text: str | None) -> JobKey | None:
-    if text is None:
-        return None
-    try:
-        key = deployment.watches.known(text)
-    except WatchRefused as error:
-        fail(str(error))
-    if deployment.heads.get(key) is None:
-        fail(f"{key} is not known here: follow it with `pollbridge watch {key}`")
-    return key
+    return known_head(deployment, text).key if text is not None else None
 
 
 def _vendor(deployment: Deployment, name: str | None) -> str | None:

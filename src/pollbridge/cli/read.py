@@ -85,7 +85,7 @@ def _done(head: Head) -> str:
 def show(key: str, raw: bool, as_json: bool) -> None:
     """Show how a job stands."""
     deployment = find()
-    head = _known(deployment, key)
+    head = known_head(deployment, key)
     if raw:
         body = deployment.entries.raw_body(head.key, head.version) if head.version else None
         if body is None:
@@ -132,7 +132,7 @@ def history(key: str, limit: int | None, as_json: bool) -> None:
     from pollbridge.views import change_json
 
     deployment = find()
-    head = _known(deployment, key)
+    head = known_head(deployment, key)
     entries = list(deployment.entries.of(head.key))
     told = [change_json(entry) for entry in (entries[-limit:] if limit else entries)]
     if as_json:
@@ -166,7 +166,8 @@ def _counts(progress: dict[str, Any] | None) -> str:
     return f"{progress['succeeded'] or 0}/{progress['total']}{failed}"
 
 
-def _known(deployment: Deployment, text: str) -> Head:
+def known_head(deployment: Deployment, text: str) -> Head:
+    """The job with that key, printed as a user wrote it; exits in one line when it is not known."""
     from pollbridge.watches import WatchRefused
 
     try:
