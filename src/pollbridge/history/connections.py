@@ -81,6 +81,8 @@ class ConnectionHead:
     """The last tick that was begun."""
     completed: int | None = None
     """The last tick of which every due job was answered, or its failure stored."""
+    first: int | None = None
+    """The tick that was begun first; kept until one is completed."""
     round: Round | None = None
     """What the last sweep left unfinished."""
     waits_until: datetime | None = None
@@ -96,6 +98,12 @@ class ConnectionHead:
     version: int = 0
     """Of the last of its events."""
 
+    def behind(self, minute: int) -> int:
+        """By how many minutes the last completed tick lies behind this one."""
+        if self.completed is not None:
+            return minute - self.completed
+        return 0 if self.first is None else minute - self.first + 1
+
 
 def connection_pk(connection: str) -> str:
     return f"CONNECTION#{connection}"
@@ -106,6 +114,7 @@ def connection_of(item: Item) -> ConnectionHead:
     return ConnectionHead(
         tick=number(item, "tick") if "tick" in item else None,
         completed=number(item, "completed_tick") if "completed_tick" in item else None,
+        first=number(item, "first_tick") if "first_tick" in item else None,
         round=_round_of(item),
         waits_until=moment(item, "waits_until"),
         sent=Sent(number(item, "sent"), sent_at) if sent_at else None,
@@ -180,6 +189,18 @@ class Connections:
         except LostRace:
             return
 
+    def wait(self, connection: str, owner: str, until: datetime) -> None:
+        """Ask nothing of the connection before then, whatever becomes of the sweep. Raises LostRace."""
+        self.table.update(
+            setting(
+                connection_pk(connection),
+                HEAD,
+                when="lease_owner = :owner",
+                set_={"waits_until": {"S": sortable(until)}},
+                values={":owner": {"S": owner}},
+            )
+        )
+
     def give_back(
         self, connection: str, owner: str, left: ConnectionHead, entries: Sequence[Mapping[str, Any]] = ()
     ) -> None:
@@ -190,6 +211,7 @@ class Connections:
         round_, waits, sent, version = left.round, left.waits_until, left.sent, left.version
         told: dict[str, dict[str, Any] | None] = {
             "completed_tick": None if left.completed is None else {"N": str(left.completed)},
+            "first_tick": {"N": str(left.first)} if left.completed is None and left.first is not None else None,
             "round_tick": {"N": str(round_.tick)} if round_ else None,
             "round_start": {"S": str(round_.start)} if round_ else None,
             "cursor": {"S": str(round_.cursor)} if round_ else None,

@@ -202,7 +202,13 @@ class Entries:
         if change.seen:
             set_["snapshot"] = {"S": current.model_dump_json(exclude_none=True)}
             set_["connection_state"] = by_state(head.key.connection, current.state)
-        for name, value in (("due_slot", {"S": str(slot)} if slot else None), ("lost", change.lost and {"BOOL": True})):
+        told: dict[str, dict[str, Any] | None] = {
+            "due_slot": {"S": str(slot)} if slot else None,
+            "lost": {"BOOL": True} if change.lost else None,
+        }
+        if change.seen:
+            told["outcome"] = {"S": change.outcome} if change.outcome else None
+        for name, value in told.items():
             if value:
                 set_[name] = value
             else:

@@ -41,7 +41,7 @@ PAGE = 100
 
 ATTRIBUTES = (
     *("PK", "incarnation", "version", "snapshot", "labels", "registered_at", "changed_at", "observed_at"),
-    *("due_row", "due_slot", "poll_error", "lost", "silent"),
+    *("due_row", "due_slot", "poll_error", "lost", "silent", "outcome"),
 )
 """All that makes a head."""
 
@@ -162,6 +162,8 @@ class Head:
     lost: bool
     silent: bool
     """Found in a first discovery, and never told since."""
+    outcome: State | None = None
+    """The outcome that an archived job had before it was archived."""
 
     @property
     def watched(self) -> bool:
@@ -188,6 +190,7 @@ def job_key(pk: str) -> JobKey:
 
 def head_of(item: Item) -> Head:
     snapshot, packed, slot = text(item, "snapshot"), text(item, "due_row"), text(item, "due_slot")
+    outcome = text(item, "outcome")
     return Head(
         key=job_key(item["PK"]["S"]),
         incarnation=text(item, "incarnation") or "",
@@ -202,6 +205,7 @@ def head_of(item: Item) -> Head:
         poll_error=text(item, "poll_error"),
         lost="lost" in item,
         silent="silent" in item,
+        outcome=State(outcome) if outcome else None,
     )
 
 
@@ -268,6 +272,8 @@ class Heads:
         row = head.row or DueRow(version=head.version, since=now, seen=None, entered=0)
         # Nobody looked while it was not followed, so the slot vouches for nothing before the next minute.
         row = replace(row, since=now, entered=epoch_minute(now) + 1, failures=0, error="", covered=False)
+        if not row.lost:
+            row = replace(row, missed=0, missed_at=None)
         if head.silent:
             # As if never seen: the next poll announces it.
             row = replace(row, body_hash="", fingerprint=None)

@@ -21,6 +21,8 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     """Nothing new for so long that the job is no longer followed."""
     ARCHIVED = "archived"
+    UNARCHIVED = "unarchived"
+    """Back to the outcome that the job had before it was archived."""
     LINK_ADDED = "link_added"
     ERROR_CHANGED = "error_changed"
     PROGRESSED = "progressed"
@@ -38,6 +40,8 @@ class Change:
     reasons: tuple[Reason, ...]
     seen: bool = True
     """Whether the vendor said `current`; else it is what was known before."""
+    outcome: State | None = None
+    """The outcome that an archived job had before it was archived, if it is known."""
 
     @property
     def lost(self) -> bool:
@@ -95,10 +99,13 @@ def _digest(text: str | None) -> str:
     return "" if text is None else hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=6).hexdigest()
 
 
-def detect(previous: Snapshot | None, current: Snapshot, *, lost: bool = False) -> Change | None:
+def detect(
+    previous: Snapshot | None, current: Snapshot, *, lost: bool = False, outcome: State | None = None
+) -> Change | None:
     """Compare meaning, never clocks: timestamps alone, or another word for the same state, are no change.
 
-    `lost`: the vendor had said that it doesn't know the job; any answer is news then.
+    `lost`: the vendor had said that it doesn't know the job; any answer is news then. `outcome`: of an archived job,
+    as the change that archived it had it.
     """
     if previous is None:
         terminal = (Reason.STATE_CHANGED,) if current.state.terminal else ()
@@ -106,7 +113,7 @@ def detect(previous: Snapshot | None, current: Snapshot, *, lost: bool = False) 
         return Change(None, current, (Reason.FIRST_SEEN, *terminal, *found))
     before = Fingerprint.of(previous)
     after = Fingerprint.of(current).since(before)
-    reasons = [*_state_reasons(before, after)]
+    reasons = [*_state_reasons(before, after, outcome)]
     if lost:
         reasons.append(Reason.FOUND)
     if after.links != before.links:
@@ -115,7 +122,18 @@ def detect(previous: Snapshot | None, current: Snapshot, *, lost: bool = False) 
         reasons.append(Reason.ERROR_CHANGED)
     if (after.tenth, after.failing) != (before.tenth, before.failing):
         reasons.append(Reason.PROGRESSED)
-    return Change(previous, current, tuple(sorted(reasons, key=_STRENGTH.index))) if reasons else None
+    if not reasons:
+        return None
+    archived = current.state is State.ARCHIVED
+    kept = outcome if previous.state is State.ARCHIVED else previous.state if previous.state.terminal else None
+    return Change(previous, current, tuple(sorted(reasons, key=_STRENGTH.index)), outcome=kept if archived else None)
+
+
+def withholds_outcome(previous: Snapshot, current: Snapshot) -> bool:
+    """Whether a job that had ended is answered for without an outcome: a status that is missing or unrecognised."""
+    if not previous.state.terminal or previous.state is current.state:
+        return False
+    return current.state is State.UNKNOWN or (current.state is State.HALTED and current.vendor_status is None)
 
 
 def absent(previous: Snapshot | None, reason: Reason) -> Change:
@@ -123,9 +141,11 @@ def absent(previous: Snapshot | None, reason: Reason) -> Change:
     return Change(previous, previous or Snapshot(state=State.UNKNOWN), (reason,), seen=False)
 
 
-def _state_reasons(before: Fingerprint, after: Fingerprint) -> tuple[Reason, ...]:
+def _state_reasons(before: Fingerprint, after: Fingerprint, outcome: State | None) -> tuple[Reason, ...]:
     if (after.state, after.word) == (before.state, before.word):
         return ()
+    if before.state is State.ARCHIVED and after.state is outcome:
+        return (Reason.UNARCHIVED,)
     if before.state.terminal and after.state is State.ARCHIVED:
         # The job had already ended: filing it away is no second completion.
         return (Reason.ARCHIVED,)

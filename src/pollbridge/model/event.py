@@ -48,7 +48,7 @@ def detail_type(reasons: tuple[Reason, ...]) -> str:
         return FIRST_SEEN
     if told & {Reason.LOST, Reason.EXPIRED}:
         return LOST
-    if told & {Reason.ARCHIVED, Reason.LINK_ADDED, Reason.ERROR_CHANGED}:
+    if told & {Reason.ARCHIVED, Reason.UNARCHIVED, Reason.LINK_ADDED, Reason.ERROR_CHANGED}:
         return UPDATED
     return PROGRESSED
 

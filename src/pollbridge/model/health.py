@@ -15,7 +15,7 @@ from pollbridge.model.instant import iso, read_iso
 from pollbridge.model.job import Fact, JobKey, State
 
 PATIENCE = 3
-"""Ticks in a row in which every poll failed, until that is told. A refused key is told at once: it won't heal."""
+"""Sweeps in a row in which nothing was answered, or a scope's key was refused, until that is told."""
 
 FORGOTTEN = 60
 """Sweeps in a row in which nothing was asked for, until an ailment is dropped: no job is followed there any more."""
@@ -26,8 +26,13 @@ JOBS_TOLD_OF_A_SCOPE = 5
 TOLD_AT_ONCE = 50
 """Events of one sweep: they are written in one transaction, which takes a hundred items."""
 
-SCOPES_LIMIT = 50
-"""Scopes that are remembered as ailing: the connection's item stays small."""
+SCOPES_BYTES = 200_000
+"""Room for the scopes that are in trouble: they are kept in the connection's item, and DynamoDB's hold 400 KB."""
+
+AILMENT_BYTES = 250
+"""What a scope in trouble takes of that, beside its name and the jobs that changed."""
+
+REFUSALS = frozenset({Trouble.UNAUTHORIZED, Trouble.FORBIDDEN})
 
 Changed = tuple[JobKey, State]
 
@@ -51,7 +56,12 @@ class Ailment(Fact):
     @property
     def due(self) -> bool:
         """Whether it is time to tell."""
-        return not self.told and (self.reason in {Trouble.UNAUTHORIZED, Trouble.FORBIDDEN} or self.ticks >= PATIENCE)
+        return not self.told and self.ticks >= PATIENCE
+
+    @property
+    def suspected(self) -> bool:
+        """Whether a key was refused that may be refused again: not told yet."""
+        return not self.told and self.reason in REFUSALS
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +80,6 @@ class Findings:
     """Scopes that were answered."""
     changed: Iterable[Changed] = ()
     """Jobs of which a change was recorded."""
-
-    @property
-    def refused_everywhere(self) -> bool:
-        """Whether several scopes were refused and none answered: the trouble is the key's and not a scope's."""
-        return len(self.refused) > 1 and not self.answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +125,14 @@ class Health(Fact):
 
     def systemic(self, found: Findings) -> bool:
         """Whether what was found ails the whole connection, and says nothing of its jobs."""
-        return found.failed is not None or (
-            found.refused_everywhere and (self.connection is not None or not self.scopes)
-        )
+        if found.failed is not None:
+            return True
+        if found.answered or not found.refused:
+            return False
+        # Several scopes were refused and none answered: the trouble is the key's and not a scope's.
+        if self.connection and self.connection.reason in REFUSALS:
+            return True
+        return len(found.refused) > 1 and (self.connection is not None or not self.scopes)
 
     def after(self, found: Findings) -> tuple[Health, list[Told]]:
         """The health after a sweep, and what is to be told of it."""
@@ -138,11 +148,12 @@ class Health(Fact):
             if found.answered or found.refused:
                 connection = _better(connection, found, changed)
             for scope, (reason, error) in found.refused.items():
-                if scope in scopes or len(scopes) < SCOPES_LIMIT:
+                if scope in scopes or _weight(scopes) + AILMENT_BYTES <= SCOPES_BYTES:
                     scopes[scope] = _worse(scopes.get(scope), reason, error, found)
             for scope in found.answered:
                 within = [(key, state) for key, state in changed if key.scope == scope]
-                if better := _better(scopes.pop(scope, None), found, within, JOBS_TOLD_OF_A_SCOPE):
+                jobs = JOBS_TOLD_OF_A_SCOPE if len(scopes) <= TOLD_AT_ONCE else 0
+                if better := _better(scopes.pop(scope, None), found, within, jobs):
                     scopes[scope] = better
         asked = {*found.refused, *found.answered}
         connection = _settled(None, _asked(connection, bool(asked or found.failed)), found, told)
@@ -151,6 +162,11 @@ class Health(Fact):
             for scope, ailment in scopes.items()
         }
         return Health(connection=connection, scopes={s: a for s, a in settled.items() if a}), told
+
+
+def _weight(scopes: Collection[str]) -> int:
+    """Bytes that these scopes take in the connection's item."""
+    return sum(len(scope.encode()) + AILMENT_BYTES for scope in scopes)
 
 
 def _worse(ailment: Ailment | None, reason: Trouble, error: str, found: Findings) -> Ailment:

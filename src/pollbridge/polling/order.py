@@ -18,6 +18,9 @@ PROBES = 3
 SETTLING = cadence.RUNGS[-1] + 1
 """The rank of jobs that have ended."""
 
+FAILING = SETTLING + 1
+"""The rank of jobs whose last poll failed: a scope is judged by its first answer, which is better a healthy job's."""
+
 
 @dataclass(slots=True)
 class Order:
@@ -46,10 +49,7 @@ class Order:
     def fill(self, heads: Heads, name: str) -> None:
         """Read what is due from the calendar."""
         last, completed = self.round, self.head.completed
-        # A scope in trouble is looked at as a whole, so that all its jobs are there when it answers again.
-        ailing = self.head.health.scopes
-        every = heads.due(slots_due(name, None, self.minute)) if ailing else ()
-        more = [job for job in every if job.key.scope in ailing]
+        more = self._troubled(heads, name)
         if last is None:
             jobs = in_order([*heads.due(slots_due(name, completed, self.minute)), *more])
             self.jobs = self.turned(jobs) if self._restless else jobs
@@ -62,6 +62,26 @@ class Order:
         keys = {job.key for job in left}
         self.jobs = left[start:] + left[:start] + [job for job in new if job.key not in keys]
         self.overdue = len(left)
+
+    def _troubled(self, heads: Heads, name: str) -> list[DueJob]:
+        """Jobs to look at, due or not, because their scope is in trouble.
+
+        All of a scope whose trouble was told, so that they are there when it answers again; a few where a key was
+        refused and that is not told yet, other ones each time, so that it takes three minutes and not three jobs.
+        """
+        health = self.head.health
+        if not health.scopes and not (health.connection and health.connection.suspected):
+            return []
+        followed = in_order(heads.due(slots_due(name, None, self.minute)))
+        suspected = [
+            [job for job in followed if job.key.scope == scope] for scope, one in health.scopes.items() if one.suspected
+        ]
+        if health.connection and health.connection.suspected:
+            suspected.append(followed)
+        told = [
+            job for job in followed if job.key.scope in health.scopes and not health.scopes[job.key.scope].suspected
+        ]
+        return told + [job for jobs in suspected for job in self.turned(jobs)[:PROBES]]
 
     def leave_out(self, keys: Collection[JobKey], renewed: Mapping[JobKey, DueJob]) -> None:
         """Those need no poll; of these, the rows have changed."""
@@ -105,10 +125,12 @@ class Order:
 
 
 def place(job: DueJob) -> Place:
+    if job.row.failures and not job.row.lost:
+        return Place(FAILING, job.key)
     ended = job.row.fingerprint is not None and job.row.fingerprint.state.terminal
     return Place(SETTLING if ended else job.slot.rung, job.key)
 
 
 def in_order(jobs: Iterable[DueJob]) -> list[DueJob]:
-    """Each job once: the fastest rung first, those that settle last."""
+    """Each job once: the fastest rung first, those that settle behind, those that fail last."""
     return sorted({job.key: job for job in jobs}.values(), key=place)

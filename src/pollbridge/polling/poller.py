@@ -17,12 +17,12 @@ from pollbridge.history.entries import Entries
 from pollbridge.history.heads import Heads
 from pollbridge.history.table import Table
 from pollbridge.model.instant import epoch_minute, from_minute, read_iso
-from pollbridge.polling.client import DEADLINE, VendorClient
+from pollbridge.polling.client import VendorClient
 from pollbridge.polling.report import Report
-from pollbridge.polling.sweep import Sweep
+from pollbridge.polling.sweep import STORING, Sweep
 
-MARGIN = DEADLINE + 5
-"""Seconds kept back: the last request may take its whole deadline, and its answer has to be recorded."""
+MARGIN = STORING + 5
+"""Seconds kept back for the last requests, for storing failures, and for giving the lease back."""
 
 
 @dataclass(frozen=True, slots=True)

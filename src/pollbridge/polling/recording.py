@@ -16,7 +16,7 @@ from pollbridge.history.heads import LOST_AFTER, DueJob, DueRow, Head, Heads
 from pollbridge.history.table import LostRace
 from pollbridge.model import cadence
 from pollbridge.model.cadence import Slot
-from pollbridge.model.change import Change, Fingerprint, Reason, absent, detect
+from pollbridge.model.change import Change, Fingerprint, Reason, absent, detect, withholds_outcome
 from pollbridge.model.health import Changed
 from pollbridge.model.instant import epoch_minute, read_iso, vendor_moment
 from pollbridge.model.job import JobKey, Snapshot, State
@@ -33,6 +33,10 @@ GIVEN_UP = timedelta(hours=24)
 
 class NotRecorded(PollError):
     """The vendor answered, and the table did not take it."""
+
+
+class NoOutcome(PollError):
+    """The job had ended, and the answer reports no outcome: it is no news."""
 
 
 @dataclass(slots=True)
@@ -76,8 +80,12 @@ class Recorder:
         )
 
     async def failed(self, job: DueJob, error: PollError) -> None:
-        """The poll failed for reasons of this job alone: it backs off."""
-        await self._lapsed(job, error, _more(job.row.failures))
+        """The poll failed for reasons of this job alone: it backs off, and its 404s are counted anew."""
+        await self._lapsed(job, error, _more(job.row.failures), missed=0)
+
+    async def denied(self, job: DueJob, error: PollError) -> None:
+        """A 404 that says nothing of this job: it backs off, and the 404s that were counted stay counted."""
+        await self._lapsed(job, error, _more(job.row.failures), job.row.missed)
 
     async def missed(self, job: DueJob, error: PollError) -> None:
         """The vendor doesn't know the job, so it says: the third time in a row, the job is lost."""
@@ -89,11 +97,11 @@ class Recorder:
                 return
             await self._stored(self._failed, job, error, _more(row.failures), row.missed + 1)
             return
-        await self.failed(job, error)
+        await self.denied(job, error)
 
     async def shut_out(self, job: DueJob, error: PollError) -> None:
-        """The job's whole scope is refused: it keeps its slot, and its failure is told."""
-        await self._lapsed(job, error, 0)
+        """The job was not answered for because of its scope or its vendor: it keeps its slot, and the error is kept."""
+        await self._lapsed(job, error, 0, missed=0)
 
     async def discovered(self, key: JobKey, snapshot: Snapshot, observation: Observation, *, told: bool) -> bool:
         """A job that nobody registered stands in the vendor's list. Whether it is known now."""
@@ -118,14 +126,14 @@ class Recorder:
         await self._stored(self._uncover, job, uncovered)
         return uncovered
 
-    async def _lapsed(self, job: DueJob, error: PollError, failures: int) -> None:
+    async def _lapsed(self, job: DueJob, error: PollError, failures: int, missed: int) -> None:
         state = job.row.fingerprint.state if job.row.fingerprint else None
         if job.row.lost:
             await self._stored(self._still_lost, job)
         elif self._expired(job, state):
             await self._stored(self._expire, job)
         else:
-            await self._stored(self._failed, job, error, failures, job.row.missed)
+            await self._stored(self._failed, job, error, failures, missed)
 
     async def _stored(self, write: Callable[..., str], job: DueJob, *facts: object) -> None:
         """A write in a thread of its own. A lost race drops what we had to say: the job is due again."""
@@ -134,6 +142,10 @@ class Recorder:
         except LostRace:
             self.report.counts["raced"] += 1
             self.dropped = True
+        except PollError as error:
+            self.report.counts["failed"] += 1
+            self.report.errors[str(error)] += 1
+            await self.failed(job, error)
         except Exception as error:  # noqa: BLE001 - one job never harms the others
             self.report.counts["not_stored"] += 1
             self.report.errors[f"{job.key}: {_code(error)}"] += 1
@@ -181,7 +193,7 @@ class Recorder:
             failures=failures or max(1, row.failures),
             error=told,
             missed=missed,
-            missed_at=row.missed_at if missed == row.missed else self.clock(),
+            missed_at=row.missed_at if missed == row.missed else self.clock() if missed else None,
         )
         if (slot, new.failures, told, missed) == (job.slot, row.failures, row.error, row.missed):
             return "failed_again"
@@ -202,14 +214,16 @@ class Recorder:
         return "uncovered"
 
     def record(self, job: DueJob, snapshot: Snapshot | None, observation: Observation) -> str:
-        """What the vendor said, if it is a change against the job's head. Raises LostRace."""
+        """What the vendor said, if it is a change against the job's head. Raises LostRace or NoOutcome."""
         head = self._head(job.key)
         if _overtaken(head, observation):
             raise LostRace
         current = snapshot or head.snapshot
         assert current  # the bytes that were recorded last are those of a snapshot
-        told = head.snapshot if head.row and (head.row.fingerprint or head.lost) else None
-        change = detect(told, current, lost=head.lost)
+        told = head.snapshot if head.row and head.row.fingerprint else None
+        if told and withholds_outcome(told, current):
+            raise NoOutcome("the answer has no outcome, though the job had ended")
+        change = detect(told, current, lost=head.lost, outcome=head.outcome)
         if change is None:
             return "unchanged"
         slot = Slot.of(job.key, cadence.RUNGS[-1] if current.state.terminal else cadence.RUNGS[0])
@@ -251,18 +265,22 @@ class Recorder:
             observation,
             vendor=self.connection.type,
             slot=slot,
-            last_seen_at=self._last_seen(head.row, head.slot, change) if head.version and change.previous else None,
+            last_seen_at=self._last_seen(head, head.row, head.slot, change)
+            if head.version and change.previous
+            else None,
             recorded_at=self.clock(),
         )
         self.report.tell(event)
         self.changed.append((head.key, change.current.state))
 
-    def _last_seen(self, row: DueRow, slot: Slot, change: Change) -> datetime | None:
+    def _last_seen(self, head: Head, row: DueRow, slot: Slot, change: Change) -> datetime | None:
+        """The last look before the change: never before the one that brought the version before it."""
         seen = row.last_seen(slot, self.completed)
         if seen and row.covered and change.seen:
             # A list that was read after the change, and did not show it, was no look at the job.
-            return min(seen, vendor_moment(change.current.updated_at) or row.since)
-        return seen
+            seen = min(seen, vendor_moment(change.current.updated_at) or row.since)
+        before = read_iso(head.observed_at) if head.observed_at else None
+        return max((moment for moment in (seen, before) if moment), default=None)
 
     def _discover(self, key: JobKey, snapshot: Snapshot, observation: Observation, told: bool) -> None:
         policy, now = self.connection.cadence, observation.observed_at

@@ -55,10 +55,11 @@ class Scopes:
     def __getitem__(self, name: str) -> Scope:
         return self.by_name.setdefault(name, Scope())
 
-    async def ask(self, name: str, request: Request, *, listing: bool = False) -> Reply:
+    async def ask(self, name: str, request: Request, *, listing: bool = False, closes: bool = True) -> Reply:
         """One request with the scope's key. Raises PollError, or Stopped when it was not sent.
 
-        A key that is accepted for lists may still be refused for jobs.
+        A key that is accepted for lists may still be refused for jobs. Unless it `closes`, a refusal is counted and
+        leaves the scope open.
         """
         scope = self[name]
         try:
@@ -74,7 +75,7 @@ class Scopes:
             scope.refusals += 1
             if scope.refusals == 1 and self.questions > 1:
                 scope.renewed = await self.keys.renew(name, headers)
-            if scope.refusals >= self.questions and not scope.answers:
+            if closes and scope.refusals >= self.questions and not scope.answers:
                 scope.closed = error
             raise
         scope.answers += not listing

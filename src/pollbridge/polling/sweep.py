@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,22 +18,26 @@ from pollbridge.history.table import LostRace
 from pollbridge.model.cadence import slots_due
 from pollbridge.model.event import ConnectionEvent
 from pollbridge.model.health import Told, connection_event
-from pollbridge.model.instant import epoch_minute
+from pollbridge.model.instant import MINUTE, epoch_minute
 from pollbridge.model.job import JobKey, Snapshot
 from pollbridge.polling.asking import Asker, Clock, Fetch, Keys, Stopped
-from pollbridge.polling.client import BadAnswer, PollError, Throttled
+from pollbridge.polling.client import DEADLINE, BadAnswer, PollError, Throttled
 from pollbridge.polling.limits import Pace, Pause
 from pollbridge.polling.lists import WRITERS, Lists
 from pollbridge.polling.order import PROBES, Order, in_order
 from pollbridge.polling.recording import Recorder
 from pollbridge.polling.report import Outcome, Report
 from pollbridge.polling.scopes import REFUSALS, Scope, Scopes, refuses_key
-from pollbridge.polling.verdict import Failure, Verdict, is_missing
+from pollbridge.polling.verdict import Failure, Sample, Verdict, is_missing
 from pollbridge.polling.workers import in_parallel
 from pollbridge.vendors.answer import Kind, NoAnswer
 
 LEASE = timedelta(seconds=70)
 """Longer than the poller's timeout (55 s): a sweep that still lives still holds it."""
+
+STORING = DEADLINE + 5
+"""Seconds past the end of a sweep's time in which failures are still stored: the last request may take its whole
+deadline, and what failed until then has 5 seconds of its own."""
 
 SAMPLE = 50
 """Jobs at most that are asked about beside those of a scope that the vendor says it doesn't know."""
@@ -78,15 +82,17 @@ class Sweep:
         except NotBegun as refused:
             report.outcome = Outcome(refused.refusal)
             return report
+        if head.completed is None and head.first is None:
+            head = replace(head, first=minute)
         told: list[Told] = []
         if head.waits_until and head.waits_until > clock():
             report.outcome = Outcome.WAITING
             report.troubles = head.health.troubles
         else:
             pace = Pace.after(head.sent, self.connection.pace, clock, self.pause)
-            polls = _Polls(self, head, minute, Asker(fetch, pace, clock, time_left, quota), report)
+            polls = _Polls(self, owner, head, minute, Asker(fetch, pace, clock, time_left, quota), report)
             head, told = await polls.poll()
-        report.behind = 0 if head.completed is None else minute - head.completed
+        report.behind = head.behind(minute)
         try:
             events = await asyncio.to_thread(self._give_back, owner, head, told, clock())
         except LostRace:
@@ -120,6 +126,8 @@ class _Polls:
     """The polls of one sweep."""
 
     sweep: Sweep
+    owner: str
+    """Of the connection's lease."""
     head: ConnectionHead
     minute: int
     asker: Asker
@@ -146,40 +154,52 @@ class _Polls:
         """Look at all there is. Returns the connection as the sweep leaves it, and what is to be told of it."""
         await asyncio.to_thread(self.order.fill, self.sweep.heads, self.sweep.name)
         self.report.counts["due"] = len(self.order.jobs)
-        down = self.head.health.down
+        down, failing = self.head.health.down, False
         if down and self.order.jobs:
             await self._look_at(self.order.jobs[:PROBES])
             if not self.verdict.alive:
                 self.order.stop_at(0)
+                failing = True
         if self.order.stopped is None:
             await self._read_lists()
             await self._look_at(self.order.jobs)
             if not down and self.order.stopped is None:
-                await self._look_at(await asyncio.to_thread(self._others), len(self.order.jobs))
+                await self._look_at_others()
+        await self._keep_away()
         found = self.verdict.findings(self.minute, self.asker.clock())
-        if self.head.health.systemic(found):
-            # It says nothing of the jobs: nothing is stored, and nothing completed.
-            failing, completed, round_ = True, self.head.completed, self.head.round
+        failing = failing or self.head.health.systemic(found)
+        if failing:
+            # It says nothing of the jobs: nothing is completed, and nothing stored but that their 404s are interrupted.
+            completed, round_ = self.head.completed, self.head.round
+            await self._interrupt_missed()
         else:
             await self._store_failures()
-            failing, (completed, round_) = False, self.order.progress(dropped=self.recorder.dropped)
+            completed, round_ = self.order.progress(dropped=self.recorder.dropped)
         health, told = self.head.health.after(replace(found, completed=completed, changed=self.recorder.changed))
         self.report.outcome = self._outcome(failing=failing)
         self.report.left = self.order.left
         self.report.troubles = health.troubles
-        wait = self.asker.wait
-        waits_until = None if wait is None else self.asker.clock() + wait
-        sent = self.asker.pace.told()
         left = replace(
             self.head,
             completed=completed,
             round=round_,
-            waits_until=waits_until,
-            sent=sent,
+            waits_until=None if self.asker.wait is None else self.asker.clock() + self.asker.wait,
+            sent=self.asker.pace.told(),
             health=health,
             in_the_way=self._in_the_way(),
         )
         return left, told
+
+    async def _keep_away(self) -> None:
+        """Write down at once for how long the vendor wants no requests: the sweep's last write may fail."""
+        wait = self.asker.wait
+        if wait is None or wait <= MINUTE:
+            return
+        try:
+            until = self.asker.clock() + wait
+            await asyncio.to_thread(self.sweep.connections.wait, self.sweep.name, self.owner, until)
+        except Exception as error:  # noqa: BLE001 - the last write says it too
+            self.report.errors[f"how long to wait could not be stored: {type(error).__name__}"] += 1
 
     def _in_the_way(self) -> int:
         """For how many sweeps lists have been throttled, or took all that the limits let through, before any poll."""
@@ -220,17 +240,31 @@ class _Polls:
     def _followed(self) -> Iterator[DueJob]:
         return self.sweep.heads.due(slots_due(self.sweep.name, None, self.minute))
 
-    def _others(self) -> list[DueJob]:
-        """Followed jobs to ask about though they are not due, other ones each time: the due ones may be no fair sample.
+    async def _look_at_others(self) -> None:
+        """Ask about followed jobs that are not due, other ones each time: the due ones may be no fair sample.
 
-        A few when nothing was answered at all; as many as are unknown to the vendor, where that is most of a scope.
+        A few where nothing was answered at all; of a scope with many 404s as many as it has and one more, up to SAMPLE.
         """
-        mass, wanted = self.verdict.mass(), PROBES if self.verdict.doubtful else 0
-        if not (mass or wanted):
-            return []
-        left = self.order.turned(in_order(job for job in self._followed() if job.key not in self.looked))
-        beside = [job for scope, n in mass.items() for job in [job for job in left if job.key.scope == scope][: n + 1]]
-        return list(dict.fromkeys([*left[:wanted], *beside[:SAMPLE]]))
+        missing, probes = self.verdict.missing(), PROBES if self.verdict.doubtful else 0
+        if not (missing or probes):
+            return
+        followed = await asyncio.to_thread(lambda: [job for job in self._followed() if not job.row.lost])
+        others = self.order.turned(in_order(job for job in followed if job.key not in self.looked))
+        within = {scope: [job for job in others if job.key.scope == scope] for scope in missing}
+        drawn = [job for scope, keys in missing.items() for job in _spread(within[scope], min(len(keys) + 1, SAMPLE))]
+        sample = list(dict.fromkeys([*others[:probes], *drawn]))
+        await self._look_at(sample, len(self.order.jobs))
+        errors = {job.key: error for job, error in (*self.verdict.failures, *self.verdict.shut_out)}
+        for scope, jobs in within.items():
+            asked = [job.key for job in sample if job.key.scope == scope and job.key in self.looked]
+            gone = [key for key in asked if key in errors and is_missing(errors[key])]
+            answered = [key for key in asked if key not in errors]
+            self.verdict.samples[scope] = Sample(
+                followed=sum(job.key.scope == scope for job in followed),
+                others=len(jobs),
+                answered=len(answered) + len(gone),
+                missing=len(gone),
+            )
 
     async def _look_at(self, jobs: list[DueJob], first: int = 0) -> None:
         """Look at jobs, the first of which has that place in the order."""
@@ -325,25 +359,41 @@ class _Polls:
         return kind
 
     async def _store_failures(self) -> None:
-        mass = self.verdict.mass()
+        mass, recorder = self.verdict.mass(), self.recorder
 
         async def store(failure: Failure) -> None:
             job, error = failure
-            if self.asker.time_left() <= 0:
-                self.recorder.dropped = True
-            elif is_missing(error) and job.key.scope not in mass:
-                await self.recorder.missed(job, error)
+            if not is_missing(error):
+                await recorder.failed(job, error)
+            elif job.key.scope in mass:
+                await recorder.denied(job, error)
             else:
-                await self.recorder.failed(job, error)
+                await recorder.missed(job, error)
 
-        async def shut_out(failure: Failure) -> None:
-            if self.asker.time_left() <= 0:
+        await self._in_time(self.verdict.failures, store)
+        await self._in_time(self.verdict.shut_out, lambda failure: recorder.shut_out(*failure))
+
+    async def _interrupt_missed(self) -> None:
+        """Another failure between two 404s starts their count anew, also one that speaks against the vendor."""
+        failures = (*self.verdict.failures, *self.verdict.shut_out)
+        interrupted = [(job, error) for job, error in failures if job.row.missed and not is_missing(error)]
+        await self._in_time(interrupted, lambda failure: self.recorder.shut_out(*failure))
+
+    async def _in_time(self, failures: Iterable[Failure], store: Callable[[Failure], Awaitable[None]]) -> None:
+        """Store failures side by side, as long as their share of the time lasts."""
+
+        async def in_time(failure: Failure) -> None:
+            if self.asker.time_left() <= -STORING:
                 self.recorder.dropped = True
             else:
-                await self.recorder.shut_out(*failure)
+                await store(failure)
 
-        await in_parallel(self.verdict.failures, store, WRITERS)
-        await in_parallel(self.verdict.shut_out, shut_out, WRITERS)
+        await in_parallel(failures, in_time, WRITERS)
+
+
+def _spread(jobs: list[DueJob], count: int) -> list[DueJob]:
+    """So many of the jobs, evenly spaced: a group that was deleted together may stand together in the order."""
+    return jobs[:: max(1, len(jobs) // count)][:count]
 
 
 class NotAsked(PollError):
