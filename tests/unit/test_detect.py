@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pollbridge.model.change import Fingerprint, Reason, detect
+from pollbridge.model.change import Fingerprint, Reason, detect, withholds_outcome
+from pollbridge.model.event import detail_type
 from pollbridge.model.job import Link, Progress, Snapshot, State
 
 LINK = Link(rel="pull_request", href="https://x.test/1")
@@ -101,6 +102,7 @@ def test_strongest_reason_comes_first(a: Snapshot, b: Snapshot) -> None:
         Reason.STATE_CHANGED,
         Reason.REOPENED,
         Reason.ARCHIVED,
+        Reason.UNARCHIVED,
         Reason.LINK_ADDED,
         Reason.ERROR_CHANGED,
         Reason.PROGRESSED,
@@ -137,7 +139,7 @@ def test_another_state_is_a_state_change(before: State, after: State) -> None:
 
 @pytest.mark.promise(7)
 @pytest.mark.parametrize("before", [state for state in State if state.terminal])
-@pytest.mark.parametrize("after", [state for state in State if not state.terminal])
+@pytest.mark.parametrize("after", [state for state in State if not state.terminal and state is not State.UNKNOWN])
 def test_terminal_to_not_is_reopened(before: State, after: State) -> None:
     assert why(snapshot(before), snapshot(after)) == ["state_changed", "reopened"]
 
@@ -145,6 +147,43 @@ def test_terminal_to_not_is_reopened(before: State, after: State) -> None:
 @pytest.mark.parametrize("before", [state for state in State if state.terminal and state is not State.ARCHIVED])
 def test_filing_away_what_had_ended_is_no_second_end(before: State) -> None:
     assert why(snapshot(before), snapshot(State.ARCHIVED)) == ["archived"]
+
+
+@pytest.mark.parametrize("outcome", [state for state in State if state.terminal and state is not State.ARCHIVED])
+def test_taking_back_from_the_archive_what_had_ended_is_no_second_end(outcome: State) -> None:
+    archived = detect(snapshot(outcome), snapshot(State.ARCHIVED))
+    assert archived
+    with_a_link = detect(snapshot(State.ARCHIVED), snapshot(State.ARCHIVED, links=(LINK,)), outcome=archived.outcome)
+    assert with_a_link
+    back = detect(snapshot(State.ARCHIVED), snapshot(outcome), outcome=with_a_link.outcome)
+    assert back
+
+    assert back.reasons == (Reason.UNARCHIVED,)
+    assert detail_type(back.reasons) == "Job Updated"
+    assert back.outcome is None
+
+
+@pytest.mark.parametrize("outcome", [None, State.FAILED])
+def test_another_outcome_than_before_the_archive_is_a_state_change(outcome: State | None) -> None:
+    change = detect(snapshot(State.ARCHIVED), snapshot(State.SUCCEEDED), outcome=outcome)
+
+    assert change
+    assert change.reasons == (Reason.STATE_CHANGED,)
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("before", State)
+@pytest.mark.parametrize(("after", "word"), [(State.UNKNOWN, None), (State.UNKNOWN, "new"), (State.HALTED, None)])
+def test_an_answer_without_an_outcome_withholds_it_from_a_job_that_had_ended(
+    before: State, after: State, word: str | None
+) -> None:
+    withheld = withholds_outcome(snapshot(before), snapshot(after, vendor_status=word))
+
+    assert withheld == (before.terminal and before is not after)
+
+
+def test_a_halt_for_an_unrecognised_reason_withholds_nothing() -> None:
+    assert not withholds_outcome(snapshot(State.SUCCEEDED), snapshot(State.HALTED, vendor_status="new"))
 
 
 def test_another_word_for_the_same_state_is_no_change() -> None:

@@ -43,6 +43,7 @@ CHANGES = {
     Reason.STATE_CHANGED: detect(RUNNING, FAILED),
     Reason.REOPENED: detect(FAILED, RUNNING),
     Reason.ARCHIVED: detect(FAILED, Snapshot(state=State.ARCHIVED)),
+    Reason.UNARCHIVED: detect(Snapshot(state=State.ARCHIVED), FAILED, outcome=State.FAILED),
     Reason.LINK_ADDED: detect(RUNNING, PULL_REQUEST),
     Reason.ERROR_CHANGED: detect(RUNNING, Snapshot(state=State.RUNNING, error="boom")),
     Reason.PROGRESSED: detect(RUNNING, HALF_DONE),

@@ -64,6 +64,7 @@ REASONS = {
     "lost": "the vendor does not know it any more",
     "expired": "nothing new came for so long that it is no longer followed",
     "archived": "it had ended, and was filed away",
+    "unarchived": "it is archived no longer, and has the outcome it had before",
     "link_added": "it has a new link",
     "error_changed": "its error changed",
     "progressed": "it got on",

@@ -149,6 +149,6 @@ def _state_reasons(before: Fingerprint, after: Fingerprint, outcome: State | Non
     if before.state.terminal and after.state is State.ARCHIVED:
         # The job had already ended: filing it away is no second completion.
         return (Reason.ARCHIVED,)
-    if before.state.terminal and not after.state.terminal:
+    if before.state.terminal and not after.state.terminal and after.state is not State.UNKNOWN:
         return (Reason.STATE_CHANGED, Reason.REOPENED)
     return (Reason.STATE_CHANGED,)

@@ -66,22 +66,22 @@ class Order:
     def _troubled(self, heads: Heads, name: str) -> list[DueJob]:
         """Jobs to look at, due or not, because their scope is in trouble.
 
-        All of a scope whose trouble was told, so that they are there when it answers again; a few where a key was
-        refused and that is not told yet, other ones each time, so that it takes three minutes and not three jobs.
+        All of a scope whose trouble was told, so that they are there when it answers again, and from then on those that
+        were not answered for yet. A few where a key was refused and that is not told yet, other ones each time, so that
+        it takes three sweeps wherever the jobs stand in the calendar.
         """
-        health = self.head.health
-        if not health.scopes and not (health.connection and health.connection.suspected):
+        connection, scopes = self.head.health.connection, self.head.health.scopes
+        if not scopes and not (connection and connection.suspected):
             return []
         followed = in_order(heads.due(slots_due(name, None, self.minute)))
-        suspected = [
-            [job for job in followed if job.key.scope == scope] for scope, one in health.scopes.items() if one.suspected
-        ]
-        if health.connection and health.connection.suspected:
-            suspected.append(followed)
-        told = [
-            job for job in followed if job.key.scope in health.scopes and not health.scopes[job.key.scope].suspected
-        ]
-        return told + [job for jobs in suspected for job in self.turned(jobs)[:PROBES]]
+        within = {scope: [job for job in followed if job.key.scope == scope] for scope in scopes}
+        jobs = self.turned(followed)[:PROBES] if connection and connection.suspected else []
+        for scope, ailment in scopes.items():
+            if ailment.suspected:
+                jobs += self.turned(within[scope])[:PROBES]
+            else:
+                jobs += [job for job in within[scope] if ailment.back is None or job.row.failures]
+        return jobs
 
     def leave_out(self, keys: Collection[JobKey], renewed: Mapping[JobKey, DueJob]) -> None:
         """Those need no poll; of these, the rows have changed."""

@@ -129,6 +129,8 @@ def _change(event: Mapping[str, Any]) -> str:
         told.append("nothing new for too long, no longer followed")
     if Reason.REOPENED in reasons:
         told[0] = f"reopened: {told[0]}"
+    if Reason.UNARCHIVED in reasons:
+        told[0] = f"unarchived: {told[0]}"
     if Reason.FOUND in reasons:
         told[0] = f"found again: {told[0]}"
     if Reason.LINK_ADDED in reasons or (Reason.ERROR_CHANGED in reasons and Reason.STATE_CHANGED not in reasons):

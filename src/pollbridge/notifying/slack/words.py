@@ -84,6 +84,8 @@ def news(event: Mapping[str, Any]) -> tuple[str, str]:
         return face, f"was found again and {verb}"
     if Reason.REOPENED in reasons:
         return face, f"was reopened and {verb}"
+    if Reason.UNARCHIVED in reasons:
+        return face, f"was unarchived: {word(event['to']['state'])}"
     if {Reason.FIRST_SEEN, Reason.STATE_CHANGED, Reason.ARCHIVED}.intersection(reasons):
         return face, verb
     return face, update(event) or verb
