@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -10,10 +13,13 @@ from botocore.exceptions import ClientError
 
 from bench.indexed import Indexed, size
 from pollbridge.history.table import Table
+from pollbridge.model.event import Trouble
+from pollbridge.model.health import Findings, Health
 from pollbridge.model.instant import MINUTE
 from pollbridge.polling.client import Refused
 from pollbridge.polling.report import Outcome
 from tests.kit.faults import Faulty
+from tests.kit.sweeping import START
 from tests.kit.world import WorldBench, in_world, numbered
 
 pytestmark = pytest.mark.long
@@ -163,7 +169,7 @@ def test_of_a_job_that_stands_twice_on_a_page_the_upper_entry_counts() -> None:
 # Very many troubles at once
 
 
-def test_of_seventy_scopes_that_refuse_at_once_all_are_told_that_fit_and_the_sweep_ends() -> None:
+def test_of_seventy_scopes_that_refuse_at_once_fifty_are_told_in_a_sweep_and_the_others_in_the_next() -> None:
     bench = bounded()
     scopes = numbered(70, "s")
     bench.follow("a")
@@ -174,10 +180,41 @@ def test_of_seventy_scopes_that_refuse_at_once_all_are_told_that_fit_and_the_swe
         bench.world.fail(Refused(403), scope=scope)
 
     reports, told = [], []
-    for _ in range(3):
+    for _ in range(5):
         reports.append(bench.tick())
         told.append(len(bench.troubles()))
 
     assert {report.outcome for report in reports} == {Outcome.COMPLETED}
-    assert told == [50, 50, 50]
-    assert len({event["scope"] for event in bench.troubles()}) == 50
+    assert told == [0, 0, 50, 70, 70]
+    assert {event["scope"] for event in bench.troubles()} == set(scopes)
+
+
+def test_as_many_scopes_in_trouble_as_an_item_holds_come_and_go_one_event_each() -> None:
+    bench = bounded()
+    scopes = [f"{n:03}{'s' * 100}" for n in range(400)]
+    bench.follow("a")
+    for scope in scopes:
+        bench.follow("j", scope=scope)
+    bench.tick(2)
+    for scope in scopes:
+        bench.world.fail(Refused(403), scope=scope)
+    bench.tick(12)
+    bench.world.heal()
+    for scope in scopes:
+        bench.world.update("j", scope=scope, state="succeeded")
+
+    bench.tick(12)
+
+    told = Counter((event["detail_type"], event["scope"]) for event in bench.troubles())
+    assert told == dict.fromkeys(product(("Vendor Unreachable", "Vendor Recovered"), scopes), 1)
+
+
+def test_what_is_kept_of_scopes_in_trouble_fits_into_an_item() -> None:
+    health, found = Health(), Findings(minute=1, at=START, completed=None, answered={"a"})
+    refused = {f"{n:04}{'s' * 800}": (Trouble.FORBIDDEN, "HTTP 403") for n in range(1000)}
+
+    for _ in range(30):
+        health, _told = health.after(replace(found, refused=refused))
+
+    assert 150 < len(health.scopes) < 1000
+    assert len(str(health)) < 350_000

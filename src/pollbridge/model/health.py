@@ -78,6 +78,8 @@ class Findings:
     """Scopes that were refused, with the error."""
     answered: Collection[str] = ()
     """Scopes that were answered."""
+    failing: Collection[str] = ()
+    """Scopes in which a job was asked for and not answered."""
     changed: Iterable[Changed] = ()
     """Jobs of which a change was recorded."""
 
@@ -155,7 +157,7 @@ class Health(Fact):
                 jobs = JOBS_TOLD_OF_A_SCOPE if len(scopes) <= TOLD_AT_ONCE else 0
                 if better := _better(scopes.pop(scope, None), found, within, jobs):
                     scopes[scope] = better
-        asked = {*found.refused, *found.answered}
+        asked = {*found.refused, *found.answered, *found.failing}
         connection = _settled(None, _asked(connection, bool(asked or found.failed)), found, told)
         settled = {
             scope: _settled(scope, _asked(ailment, scope in asked or bool(found.failed)), found, told)
@@ -164,9 +166,10 @@ class Health(Fact):
         return Health(connection=connection, scopes={s: a for s, a in settled.items() if a}), told
 
 
-def _weight(scopes: Collection[str]) -> int:
-    """Bytes that these scopes take in the connection's item."""
-    return sum(len(scope.encode()) + AILMENT_BYTES for scope in scopes)
+def _weight(scopes: Mapping[str, Ailment]) -> int:
+    """Bytes that these scopes take in the connection's item, at most."""
+    texts = ((scope, *ailment.changes.jobs) for scope, ailment in scopes.items())
+    return sum(AILMENT_BYTES + sum(len(text.encode("utf-8", "replace")) for text in some) for some in texts)
 
 
 def _worse(ailment: Ailment | None, reason: Trouble, error: str, found: Findings) -> Ailment:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from pollbridge.history.connections import ConnectionHead, Place, Round
 from pollbridge.history.heads import DueJob, Heads
@@ -14,6 +15,8 @@ from pollbridge.model.job import JobKey
 
 PROBES = 3
 """Requests per tick while the vendor is known to be unreachable."""
+
+T = TypeVar("T")
 
 SETTLING = cadence.RUNGS[-1] + 1
 """The rank of jobs that have ended."""
@@ -90,10 +93,24 @@ class Order:
         self.jobs = [renewed.get(job.key, job) for job in self.jobs]
         self.overdue = len(overdue)
 
-    def turned(self, jobs: list[DueJob]) -> list[DueJob]:
-        """The jobs, begun somewhere else each time."""
+    def placed(self, jobs: list[DueJob], first: int = 0) -> list[tuple[int, DueJob]]:
+        """The jobs as they are looked at, each with its place; the first of them has the place `first`.
+
+        A scope in trouble begins with another job each time: it may be this job alone that is refused.
+        """
+        placed = list(enumerate(jobs, first))
+        for scope, ailment in self.head.health.scopes.items():
+            if ailment.back is None:
+                within = [n for n, job in enumerate(jobs) if job.key.scope == scope]
+                turned = self.turned([placed[n] for n in within], step=1)
+                for n, one in zip(within, turned, strict=True):
+                    placed[n] = one
+        return placed
+
+    def turned(self, jobs: list[T], step: int = PROBES) -> list[T]:
+        """The jobs, begun somewhere else each time: so many further on each minute."""
         # While the lease of the dead runs out, only every other minute is swept: multiples of it would miss jobs.
-        turn = zlib.crc32(str(self.minute).encode()) if self.head.died else self.minute * PROBES
+        turn = zlib.crc32(str(self.minute).encode()) if self.head.died else self.minute * step
         start = turn % len(jobs) if jobs else 0
         return jobs[start:] + jobs[:start]
 

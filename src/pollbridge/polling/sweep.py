@@ -268,7 +268,7 @@ class _Polls:
 
     async def _look_at(self, jobs: list[DueJob], first: int = 0) -> None:
         """Look at jobs, the first of which has that place in the order."""
-        await in_parallel(enumerate(jobs, first), self._look, self.sweep.connection.pace.concurrency)
+        await in_parallel(self.order.placed(jobs, first), self._look, self.sweep.connection.pace.concurrency)
 
     async def _look(self, placed: tuple[int, DueJob]) -> None:
         place, job = placed

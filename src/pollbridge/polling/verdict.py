@@ -116,6 +116,7 @@ class Verdict:
             failed=Counter(troubles).most_common(1)[0][0] if troubles and not answered else None,
             refused={name: scope.trouble for name, scope in self.scopes.by_name.items() if scope.trouble},
             answered=answered,
+            failing={job.key.scope for job, _ in (*self.failures, *self.shut_out)},
         )
 
 
