@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pollbridge.model.instant import MINUTE, read_iso
-from pollbridge.polling.client import Refused
+from pollbridge.polling.client import Refused, Unreachable
 from tests.kit.world import WorldBench, in_world, numbered
 
 HOUR = timedelta(hours=1)
 GONE = Refused(404)
+gone = pytest.mark.parametrize("status", [404, 410])
 NEIGHBOURS = numbered(4, "n")
 
 
@@ -165,7 +166,9 @@ def among_denied() -> WorldBench:
 
 
 @pytest.mark.promise(9)
-@pytest.mark.parametrize("trouble", [Refused(500), Refused(410), b"<html>", b'{"id": "another"}'], ids=str)
+@pytest.mark.parametrize(
+    "trouble", [Refused(500), Refused(400), Refused(302), b"<html>", b'{"id": "another"}'], ids=str
+)
 def test_other_failures_lose_no_job(trouble: Any) -> None:
     bench = among_neighbours()
     bench.world.fail(trouble, what="j")
@@ -173,6 +176,149 @@ def test_other_failures_lose_no_job(trouble: Any) -> None:
     bench.tick(120)
 
     assert lost_events(bench) == []
+
+
+@pytest.mark.promise(9)
+@gone
+def test_a_job_that_is_gone_is_lost(status: int) -> None:
+    bench = among_neighbours()
+    bench.world.fail(Refused(status), what="j")
+
+    ticks_until_lost(bench)
+
+    assert bench.reasons("j") == [["first_seen"], ["lost"]]
+
+
+INTERRUPTIONS = [
+    Refused(500),
+    Refused(400),
+    Refused(401),
+    b"<html>",
+    b'{"id": "another"}',
+    Unreachable("no connection"),
+]
+
+
+@pytest.mark.promise(9)
+@pytest.mark.parametrize("neighbours", [0, 4])
+@pytest.mark.parametrize("trouble", INTERRUPTIONS, ids=str)
+def test_denials_with_other_failures_in_between_are_not_in_a_row(trouble: Any, neighbours: int) -> None:
+    bench = in_world()
+    bench.follow("j", *numbered(neighbours, "n"))
+    bench.tick()
+    for _ in range(4):
+        asked_until(bench, GONE)
+        asked_until(bench, GONE)
+        asked_until(bench, trouble)
+
+    assert lost_events(bench) == []
+    for _ in range(3):
+        asked_until(bench, GONE)
+    assert len(lost_events(bench)) == 1
+
+
+def asked_until(bench: WorldBench, trouble: Any) -> None:
+    """Tick until the job is asked for again, and fails in that way; two minutes at least after the last time."""
+    bench.world.heal()
+    bench.world.fail(trouble, what="j")
+    bench.miss()
+    bench.world.taken()
+    while "j" not in bench.jobs_asked():
+        bench.tick()
+
+
+@pytest.mark.promise(9)
+def test_denials_before_a_job_was_unwatched_are_not_counted_after_it_is_watched_again() -> None:
+    needed = ticks_until_lost(among_denied())
+    bench = among_denied()
+    bench.tick(needed - 1)
+    bench.heads.unfollow(bench.world.key("j"), bench.now)
+    bench.heads.follow(bench.world.key("j"), {}, bench.now)
+
+    bench.tick(needed - 1)
+
+    assert lost_events(bench) == []
+    bench.tick(16)
+    assert len(lost_events(bench)) == 1
+
+
+@pytest.mark.promise(9)
+def test_denials_exactly_two_minutes_apart_all_count() -> None:
+    bench = among_neighbours()
+    bench.world.fail(GONE, what="j")
+
+    looks = []
+    while not lost_events(bench):
+        bench.tick()
+        looks += [bench.now] if "j" in bench.jobs_asked() else []
+
+    # Backing off it is looked at after 1, 2 and 4 minutes; the second look is too soon to count.
+    assert [later - earlier for earlier, later in pairwise(looks)] == [MINUTE, 2 * MINUTE, 4 * MINUTE]
+
+
+@pytest.mark.promise(9)
+@pytest.mark.parametrize(("jobs", "gone"), [(4, 2), (6, 3), (20, 10), (92, 12)])
+def test_when_half_of_a_scope_is_deleted_and_no_more_all_of_it_is_lost(jobs: int, gone: int) -> None:
+    bench = in_world()
+    bench.follow(*numbered(jobs))
+    bench.tick()
+    bench.world.delete(*numbered(gone))
+
+    bench.tick(60)
+
+    assert [name for name in numbered(jobs) if lost_events(bench, name)] == numbered(gone)
+    assert bench.troubles() == []
+
+
+@pytest.mark.long
+@pytest.mark.promise(9)
+@pytest.mark.parametrize("name", ["first", "last", "scattered"])
+@pytest.mark.parametrize("deleted", [100, 150, 500])
+def test_a_group_that_is_deleted_together_is_lost_to_the_last(name: str, deleted: int) -> None:
+    jobs = numbered(1150)
+    bench = in_world(fresh=MINUTE, settle=timedelta(days=60))
+    bench.follow(*jobs)
+    bench.tick(60)
+    group = {"first": jobs[:deleted], "last": jobs[-deleted:], "scattered": jobs[:: 1150 // deleted][:deleted]}[name]
+    bench.world.delete(*group)
+
+    bench.tick(90)
+
+    assert [job for job in jobs if lost_events(bench, job)] == group
+    assert bench.troubles() == []
+
+
+@pytest.mark.long
+@pytest.mark.promise(9)
+@pytest.mark.parametrize("name", ["first", "last", "scattered"])
+def test_when_more_than_half_of_a_large_scope_is_denied_nothing_is_lost(name: str) -> None:
+    jobs = numbered(600)
+    bench = in_world(fresh=MINUTE)
+    bench.follow(*jobs)
+    bench.tick(60)
+    group = {
+        "first": jobs[:400],
+        "last": jobs[-400:],
+        "scattered": [job for job in jobs if not job.endswith(("0", "5"))],
+    }
+    bench.world.delete(*group[name])
+
+    bench.tick(90)
+
+    assert [job for job in jobs if lost_events(bench, job)] == []
+
+
+@pytest.mark.promise(9)
+def test_jobs_that_were_lost_before_hide_no_loss_and_are_no_outage() -> None:
+    bench = in_world()
+    bench.follow(*numbered(7))
+    bench.tick()
+    for name in numbered(7):
+        bench.world.delete(name)
+        bench.tick(30)
+
+    assert [len(lost_events(bench, name)) for name in numbered(7)] == [1] * 7
+    assert bench.troubles() == []
 
 
 @pytest.mark.promise(9)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 
 from pollbridge.history.connections import Place, Round
 from pollbridge.history.table import Table
-from pollbridge.model.instant import epoch_minute
-from pollbridge.polling.client import Throttled
+from pollbridge.model.instant import MINUTE, epoch_minute
+from pollbridge.polling.client import Refused, Throttled
 from pollbridge.polling.report import Outcome
+from pollbridge.polling.sweep import STORING
+from tests.kit.faults import Crash
 from tests.kit.memory import Memory
-from tests.kit.sweeping import Bench, oration_body, oration_key
+from tests.kit.sweeping import UNLIMITED, Bench, oration_body, oration_key
+from tests.kit.world import in_world, numbered
 
 JOBS = [f"j{n:02}" for n in range(10)]
 
@@ -134,6 +137,61 @@ def test_after_a_long_throttling_the_backlog_is_worked_off_and_over() -> None:
     assert len(asked) < 40
 
 
+@pytest.mark.promise(13)
+def test_after_twenty_minutes_without_a_poller_a_backlog_with_failures_in_it_drains_within_minutes() -> None:
+    bench = in_world(fresh=MINUTE)
+    bench.follow(*numbered(300))
+    bench.tick(120)
+    bench.world.fail(Refused(500), what="j00007")
+    bench.world.delete("j00100")
+    bench.miss(20)
+    began: dict[datetime, int] = {}
+    # Sixty polls fit into a sweep.
+    bench.time_left = lambda: 60 - len(bench.world.calls) + began.setdefault(bench.now, len(bench.world.calls))
+
+    behind = [bench.tick().behind for _ in range(30)]
+
+    assert behind[10:] == [0] * 20
+    assert bench.head(bench.world.key("j00007")).row.failures == 5
+    assert bench.reasons("j00100")[-1] == ["lost"]
+
+
+@pytest.mark.promise(13)
+def test_failures_that_there_is_no_time_left_to_store_keep_the_tick_open() -> None:
+    bench = _bench(JOBS)
+    bench.tick()
+    bench.answers["/jobs/j05"] = lambda: Refused(400)
+    left = iter([100.0] * len(JOBS))
+    bench.time_left = lambda: next(left, -STORING)
+
+    report = bench.tick()
+
+    assert (report.outcome, report.behind) == (Outcome.UNFINISHED, 1)
+    assert bench.head(oration_key("j05")).row.failures == 0
+
+
+def test_what_failed_just_in_time_is_stored() -> None:
+    bench = _bench(JOBS)
+    bench.tick()
+    bench.answers["/jobs/j05"] = lambda: Refused(400)
+    left = iter([100.0] * len(JOBS))
+    bench.time_left = lambda: next(left, 1 - STORING)
+
+    bench.tick()
+
+    assert bench.head(oration_key("j05")).row.failures == 1
+
+
+def test_a_job_that_is_always_throttled_is_passed_by_though_it_is_the_first() -> None:
+    bench = _bench(JOBS[:4])
+    bench.connection = bench.connection.model_copy(update={"limits": UNLIMITED.model_copy(update={"concurrency": 1})})
+    bench.answers["/jobs/j00"] = lambda: Throttled(timedelta(seconds=30))
+
+    bench.tick(8)
+
+    assert {name for name in JOBS[:4] if bench.history(oration_key(name))} == set(JOBS[1:4])
+
+
 @pytest.mark.promise(12)
 def test_a_round_is_not_gone_on_with_where_a_sweep_died() -> None:
     bench = _bench(JOBS)
@@ -141,7 +199,7 @@ def test_a_round_is_not_gone_on_with_where_a_sweep_died() -> None:
     killer = bench.connections.get("oration").round
     assert killer
     path = f"/jobs/{killer.cursor.key.id}"
-    bench.answers[path] = lambda: (_ for _ in ()).throw(SystemExit)
+    bench.answers[path] = Crash
 
     for _ in range(20):
         with suppress(BaseException):

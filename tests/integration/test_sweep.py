@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count, pairwise
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pollbridge.config import Cadence, Connection
-from pollbridge.history.connections import Refusal
+from pollbridge.history.connections import NotBegun, Refusal
 from pollbridge.history.table import Table
 from pollbridge.model.instant import MINUTE, read_iso
 from pollbridge.model.job import JobKey
@@ -24,7 +25,7 @@ from pollbridge.polling.client import BadAnswer, Refused, Throttled, Unreachable
 from pollbridge.polling.report import Outcome
 from pollbridge.secrets import UnusableSecret
 from pollbridge.vendors.answer import Request
-from tests.kit.faults import Crash, Fault, lost, throttle
+from tests.kit.faults import Call, Crash, Fault, lost, throttle
 from tests.kit.sweeping import START, UNLIMITED, Bench, in_memory, oration_body, oration_key
 
 KEY = oration_key()
@@ -257,7 +258,8 @@ def test_an_answer_clears_the_failures(bench: Bench) -> None:
     assert len(bench.history(KEY)) == 1
 
 
-def test_a_slow_answer_vouches_for_the_moment_of_asking(bench: Bench) -> None:
+@pytest.mark.promise(2)
+def test_the_gap_that_is_told_does_not_begin_before_the_answer_that_brought_the_last_version(bench: Bench) -> None:
     bench.watch(KEY, oration_body(), oration_body(status="success"))
 
     async def slow(request: Request, headers: dict[str, str], now: datetime) -> bytes:
@@ -268,8 +270,35 @@ def test_a_slow_answer_vouches_for_the_moment_of_asking(bench: Bench) -> None:
         bench.now += MINUTE
         asyncio.run(bench.sweep().run(bench.now, slow, lambda: bench.now, bench.time_left))
 
-    assert bench.events(KEY)[1]["last_seen_at"] == "2026-06-08T12:01:00Z"
-    assert bench.events(KEY)[1]["observed_at"] == "2026-06-08T12:02:18Z"
+    [first, second] = bench.events(KEY)
+    assert first["observed_at"] == second["last_seen_at"] == "2026-06-08T12:01:09Z"
+    assert second["observed_at"] == "2026-06-08T12:02:18Z"
+
+
+def test_a_change_in_the_very_moment_of_the_last_one_is_recorded(bench: Bench) -> None:
+    bench.watch(KEY, oration_body(), oration_body(status="success"))
+    bench.now += MINUTE
+
+    for minute in (0, 1):
+        bench.run(bench.now + minute * MINUTE)
+
+    assert [event["to"]["state"] for event in bench.events(KEY)] == ["running", "succeeded"]
+
+
+@pytest.mark.promise(2)
+def test_an_answer_that_is_being_recorded_when_its_job_is_unwatched_is_dropped(bench: Bench) -> None:
+    bench.watch(KEY, oration_body(), oration_body(status="success"))
+    bench.tick()
+
+    def unwatch(call: Call) -> None:
+        if call.operation == "transact_write_items" and bench.head(KEY).watched:
+            bench.heads.unfollow(KEY, bench.now)
+
+    bench.aws.plan = unwatch
+    bench.tick(3)
+
+    assert [event["to"]["state"] for event in bench.events(KEY)] == ["running"]
+    assert not bench.head(KEY).watched
 
 
 @pytest.mark.promise(2)
@@ -353,6 +382,28 @@ def test_a_throttled_connection_waits_as_told_and_then_looks_at_all(bench: Bench
     assert bench.connections.get("oration").completed is None
     assert bench.tick().outcome == Outcome.COMPLETED
     assert sorted(bench.polled()) == ["a", "b", "c"]
+
+
+@pytest.mark.promise(17)
+@pytest.mark.parametrize("error", [throttle(), lost(), Crash()], ids=repr)
+@pytest.mark.parametrize("after", [False, True])
+def test_a_vendor_that_wants_an_hour_gets_it_though_the_last_write_of_the_sweep_fails(
+    bench: Bench, error: BaseException, after: bool
+) -> None:
+    watch(bench, "a b")
+    bench.answer(oration_key("a"), Throttled(timedelta(hours=1)), oration_body("a"))
+    last = lambda call: call.operation == "update_item" and "#lease_owner" in call.arguments["UpdateExpression"]  # noqa: E731
+    bench.aws.plan = lambda call: Fault(error, after) if last(call) and not call.touches(":lease_owner") else None
+    with suppress(ClientError, ReadTimeoutError, Crash):
+        bench.tick()
+    bench.aws.plan = lambda _: None
+    bench.polled()
+
+    reports = [bench.tick() for _ in range(60)]
+
+    assert bench.polled() == ["a", "b"] or bench.polled() == []
+    assert Outcome.COMPLETED not in {report.outcome for report in reports[:59]}
+    assert reports[59].outcome == Outcome.COMPLETED
 
 
 @pytest.mark.promise(17)
@@ -519,6 +570,36 @@ def test_a_job_that_kills_its_sweep_starves_no_other(bench: Bench, killer: str) 
             bench.tick()
 
     assert [name for name in "abcdef" if not bench.history(oration_key(name))] == [killer]
+
+
+@pytest.mark.promise(12)
+@pytest.mark.parametrize(("early", "begins"), [(timedelta(milliseconds=1), False), (timedelta(), True)])
+def test_a_lease_is_over_at_the_moment_it_names(bench: Bench, early: timedelta, begins: bool) -> None:
+    until = START + timedelta(seconds=70)
+    bench.connections.begin("oration", 1, "the dead", START, until)
+
+    with nullcontext() if begins else pytest.raises(NotBegun):
+        bench.connections.begin("oration", 2, "another", until - early, until + MINUTE)
+
+
+@pytest.mark.parametrize("trouble", [Refused(500), Refused(401), Throttled(timedelta(seconds=30))], ids=str)
+def test_a_vendor_that_was_never_swept_whole_is_ever_further_behind(bench: Bench, trouble: BaseException) -> None:
+    watch(bench, "a b c")
+    for name in "abc":
+        bench.answer(oration_key(name), trouble)
+    scopes = [oration_key("a"), JobKey("oration", "job", "other", "a")]
+    bench.heads.follow(scopes[1], {}, bench.now)
+
+    behind = [bench.tick().behind for _ in range(60)]
+
+    assert behind == list(range(1, 61))
+
+
+def test_a_connection_whose_first_sweep_completes_was_never_behind(bench: Bench) -> None:
+    bench.miss(30)
+    watch(bench, "a b c")
+
+    assert [bench.tick().behind for _ in range(3)] == [0, 0, 0]
 
 
 @pytest.mark.promise(12)
