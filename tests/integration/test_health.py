@@ -590,6 +590,22 @@ def test_a_refusal_of_jobs_that_are_seldom_due_is_told_after_three_minutes_all_t
 
 
 @pytest.mark.promise(18)
+def test_a_key_that_is_refused_in_a_large_and_a_small_scope_is_told_once_and_after_three_minutes() -> None:
+    bench = in_world(fresh=MINUTE)
+    bench.follow(*numbered(10), scope="p")
+    bench.follow("k", scope="q")
+    bench.tick(60)
+    bench.miss(14)
+    bench.world.fail(Refused(401))
+
+    bench.tick(60)
+
+    assert kinds(bench) == [("Vendor Unreachable", None, "unauthorized")]
+    [event] = bench.troubles()
+    assert read_iso(event["observed_at"]) - read_iso(event["since"]) == 2 * MINUTE
+
+
+@pytest.mark.promise(18)
 @pytest.mark.parametrize("vendor", ["mentionlab", "scale", "mintlify"])
 def test_a_list_and_one_job_that_are_forbidden_refuse_no_other_job(vendor: str) -> None:
     bench = in_world(vendor, scopes=["p"], discovery=MINUTE)

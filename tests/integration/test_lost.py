@@ -243,17 +243,16 @@ def test_denials_before_a_job_was_unwatched_are_not_counted_after_it_is_watched_
 
 
 @pytest.mark.promise(9)
-def test_denials_exactly_two_minutes_apart_all_count() -> None:
-    bench = among_neighbours()
-    bench.world.fail(GONE, what="j")
+def test_denials_exactly_two_minutes_apart_count() -> None:
+    bench = among_denied()
 
-    looks = []
-    while not lost_events(bench):
+    for _ in range(2):
         bench.tick()
-        looks += [bench.now] if "j" in bench.jobs_asked() else []
+        bench.miss()
+    assert lost_events(bench) == []
+    bench.tick()
 
-    # Backing off it is looked at after 1, 2 and 4 minutes; the second look is too soon to count.
-    assert [later - earlier for earlier, later in pairwise(looks)] == [MINUTE, 2 * MINUTE, 4 * MINUTE]
+    assert len(lost_events(bench)) == 1
 
 
 @pytest.mark.promise(9)
@@ -313,12 +312,29 @@ def test_jobs_that_were_lost_before_hide_no_loss_and_are_no_outage() -> None:
     bench = in_world()
     bench.follow(*numbered(7))
     bench.tick()
-    for name in numbered(7):
-        bench.world.delete(name)
-        bench.tick(30)
+    for group in (["j00000", "j00001", "j00002"], ["j00003", "j00004"], ["j00005"], ["j00006"]):
+        bench.world.delete(*group)
+        for _ in range(6):
+            # All are due at once, those that were lost before as well.
+            bench.miss(14)
+            bench.tick()
 
     assert [len(lost_events(bench, name)) for name in numbered(7)] == [1] * 7
     assert bench.troubles() == []
+
+
+@pytest.mark.parametrize("trouble", [Refused(400), Refused(403), b"<html>"], ids=str)
+def test_a_job_that_has_ended_is_looked_at_no_more_once_it_has_settled_though_its_polls_fail(trouble: Any) -> None:
+    bench = in_world(settle=HOUR)
+    bench.follow("j", "n")
+    bench.world.update("j", state="succeeded")
+    bench.tick(2)
+    bench.world.fail(trouble, what="j")
+
+    bench.tick(90)
+
+    assert not bench.followed("j")
+    assert bench.reasons("j") == [["first_seen", "state_changed"]]
 
 
 @pytest.mark.promise(9)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pollbridge.model.instant import epoch_minute
+from pollbridge.polling.client import Refused
 from pollbridge.polling.report import Outcome
 from tests.kit.world import WorldBench, in_world, numbered
 
@@ -61,6 +62,16 @@ def ranks(names: Iterable[str]) -> list[str]:
 
 def test_the_fastest_rung_comes_first_and_what_has_ended_last() -> None:
     assert ranks(asked(ladder())) == list(RANKS)
+
+
+def test_a_job_whose_last_poll_failed_comes_behind_all_others() -> None:
+    bench = ladder()
+    bench.world.fail(Refused(400), what="new00000")
+    bench.tick()
+    bench.miss(14)
+    bench.world.taken()
+
+    assert asked(bench)[-1] == "new00000"
 
 
 @pytest.mark.promise(13)

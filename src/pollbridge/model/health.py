@@ -129,12 +129,9 @@ class Health(Fact):
         """Whether what was found ails the whole connection, and says nothing of its jobs."""
         if found.failed is not None:
             return True
-        if found.answered or not found.refused:
-            return False
         # Several scopes were refused and none answered: the trouble is the key's and not a scope's.
-        if self.connection and self.connection.reason in REFUSALS:
-            return True
-        return len(found.refused) > 1 and (self.connection is not None or not self.scopes)
+        everywhere = len(found.refused) > 1 and not found.answered
+        return everywhere and (self.connection is not None or not self.scopes)
 
     def after(self, found: Findings) -> tuple[Health, list[Told]]:
         """The health after a sweep, and what is to be told of it."""
@@ -149,9 +146,13 @@ class Health(Fact):
             # Refused or answered, the vendor is there: an outage that was not told yet is none.
             if found.answered or found.refused:
                 connection = _better(connection, found, changed)
+            room = SCOPES_BYTES - sum(_weight(scope, ailment) for scope, ailment in scopes.items())
             for scope, (reason, error) in found.refused.items():
-                if scope in scopes or _weight(scopes) + AILMENT_BYTES <= SCOPES_BYTES:
-                    scopes[scope] = _worse(scopes.get(scope), reason, error, found)
+                worse = _worse(scopes.get(scope), reason, error, found)
+                if scope not in scopes:
+                    room -= _weight(scope, worse)
+                if scope in scopes or room >= 0:
+                    scopes[scope] = worse
             for scope in found.answered:
                 within = [(key, state) for key, state in changed if key.scope == scope]
                 jobs = JOBS_TOLD_OF_A_SCOPE if len(scopes) <= TOLD_AT_ONCE else 0
@@ -166,10 +167,9 @@ class Health(Fact):
         return Health(connection=connection, scopes={s: a for s, a in settled.items() if a}), told
 
 
-def _weight(scopes: Mapping[str, Ailment]) -> int:
-    """Bytes that these scopes take in the connection's item, at most."""
-    texts = ((scope, *ailment.changes.jobs) for scope, ailment in scopes.items())
-    return sum(AILMENT_BYTES + sum(len(text.encode("utf-8", "replace")) for text in some) for some in texts)
+def _weight(scope: str, ailment: Ailment) -> int:
+    """Bytes that a scope takes in the connection's item, at most."""
+    return AILMENT_BYTES + sum(len(text.encode("utf-8", "replace")) for text in (scope, *ailment.changes.jobs))
 
 
 def _worse(ailment: Ailment | None, reason: Trouble, error: str, found: Findings) -> Ailment:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -73,17 +74,17 @@ class Order:
         were not answered for yet. A few where a key was refused and that is not told yet, other ones each time, so that
         it takes three sweeps wherever the jobs stand in the calendar.
         """
-        connection, scopes = self.head.health.connection, self.head.health.scopes
-        if not scopes and not (connection and connection.suspected):
+        scopes = self.head.health.scopes
+        if not scopes:
             return []
-        followed = in_order(heads.due(slots_due(name, None, self.minute)))
-        within = {scope: [job for job in followed if job.key.scope == scope] for scope in scopes}
-        jobs = self.turned(followed)[:PROBES] if connection and connection.suspected else []
-        for scope, ailment in scopes.items():
+        followed, jobs = in_order(heads.due(slots_due(name, None, self.minute))), list[DueJob]()
+        for scope, within in _by_scope(followed, lambda job: job.key.scope).items():
+            if (ailment := scopes.get(scope)) is None:
+                continue
             if ailment.suspected:
-                jobs += self.turned(within[scope])[:PROBES]
+                jobs += self.turned(within)[:PROBES]
             else:
-                jobs += [job for job in within[scope] if ailment.back is None or job.row.failures]
+                jobs += [job for job in within if ailment.back is None or job.row.failures]
         return jobs
 
     def leave_out(self, keys: Collection[JobKey], renewed: Mapping[JobKey, DueJob]) -> None:
@@ -99,12 +100,13 @@ class Order:
         A scope in trouble begins with another job each time: it may be this job alone that is refused.
         """
         placed = list(enumerate(jobs, first))
-        for scope, ailment in self.head.health.scopes.items():
-            if ailment.back is None:
-                within = [n for n, job in enumerate(jobs) if job.key.scope == scope]
-                turned = self.turned([placed[n] for n in within], step=1)
-                for n, one in zip(within, turned, strict=True):
-                    placed[n] = one
+        scopes = self.head.health.scopes
+        if not scopes:
+            return placed
+        for scope, within in _by_scope(placed, lambda one: one[1].key.scope).items():
+            if (ailment := scopes.get(scope)) and ailment.back is None:
+                for (place, _), one in zip(within, self.turned(within, step=1), strict=True):
+                    placed[place - first] = one
         return placed
 
     def turned(self, jobs: list[T], step: int = PROBES) -> list[T]:
@@ -139,6 +141,13 @@ class Order:
         if self.stopped < self.overdue:
             return completed, Round(last.tick, last.start, cursor)
         return last.tick, Round(self.minute, min(map(place, self.jobs)), cursor)
+
+
+def _by_scope(many: Iterable[T], scope_of: Callable[[T], str]) -> dict[str, list[T]]:
+    found: dict[str, list[T]] = defaultdict(list)
+    for one in many:
+        found[scope_of(one)].append(one)
+    return found
 
 
 def place(job: DueJob) -> Place:

@@ -132,6 +132,8 @@ class Recorder:
             await self._stored(self._still_lost, job)
         elif self._expired(job, state):
             await self._stored(self._expire, job)
+        elif self._slot(job, state) is None:
+            await self._stored(self._settle, job)
         else:
             await self._stored(self._failed, job, error, failures, missed)
 
@@ -199,6 +201,10 @@ class Recorder:
             return "failed_again"
         self.heads.move(job, slot, new, poll_error=str(error))
         return "put_off"
+
+    def _settle(self, job: DueJob) -> str:
+        self.heads.move(job, None, job.row)
+        return "settled"
 
     def _still_lost(self, job: DueJob) -> str:
         slot = Slot.of(job.key, cadence.RUNGS[-1])
