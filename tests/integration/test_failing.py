@@ -127,12 +127,24 @@ def test_a_lost_job_is_lost_and_not_failing(desk: Desk) -> None:
 
     assert listed(desk)["j1"].items() >= {"lost": True, "failing": None}.items()
     assert "running, lost " in run(desk, "jobs").stdout
+    assert "lost     the vendor no longer knows the job\n" in run(desk, "show", JOB).stdout
 
 
 def test_an_unwatched_job_is_not_failing(desk: Desk) -> None:
     desk.bench.heads.unfollow(KEY, desk.now)
 
     assert listed(desk)["j1"].items() >= {"watched": False, "failing": None}.items()
+    assert told(desk, "show", JOB)["failing"] is None
+
+
+def test_what_failed_before_somebody_watched_a_job_again_is_forgotten(desk: Desk) -> None:
+    desk.bench.heads.unfollow(KEY, desk.now)
+    desk.bench.heads.follow(KEY, {}, desk.now)
+    desk.bench.answer(KEY, oration_body())
+    desk.tick(4)
+
+    assert told(desk, "explain", JOB)["polls"].items() >= {"failures": 0, "error": None}.items()
+    assert "failed" not in run(desk, "show", JOB).stdout
 
 
 # Who says so
@@ -173,6 +185,17 @@ def test_jobs_looks_up_what_is_watched_only_and_all_of_that_at_once(desk: Desk) 
 
     [looked] = [call.arguments for call in desk.aws.calls if call.operation == "batch_get_item"]
     assert len(looked["RequestItems"]["history"]["Keys"]) == 2
+
+
+def test_a_head_of_a_version_before_stays_as_the_index_has_it() -> None:
+    bench = surrounded(in_memory(), oration_body())
+    bench.tick()
+    old = bench.head(KEY)
+    bench.answer(KEY, oration_body(status="failed"))
+    bench.tick()
+
+    assert bench.heads.whole([old, old]) == [old, old]
+    assert len(bench.aws.calls[-1].arguments["RequestItems"]["history"]["Keys"]) == 1
 
 
 def test_show_says_how_many_polls_failed_since_when_and_how(desk: Desk) -> None:

@@ -90,12 +90,15 @@ def _progress(snapshot: Snapshot) -> str | None:
 
 
 def polls_text(head: Head) -> dict[str, str | None]:
-    """The line that says how a job's polls fail, if they do."""
+    """What there is to say, for people, of a job that is not answered for: lines as `aligned` takes them."""
     from pollbridge.views import failing_text
 
     failing = failing_text(head, lambda moment: local_time(iso(moment)))
-    once = f"failed: {head.poll_error}" if head.poll_error and not failing else None
-    return {"failing": failing, "last poll": once}
+    return {
+        "lost": "the vendor no longer knows the job" if head.lost else None,
+        "failing": failing,
+        "last poll": f"failed: {head.poll_error}" if head.poll_error and not failing else None,
+    }
 
 
 def local_time(moment: str) -> str:

@@ -145,6 +145,4 @@ def _show(head: Head) -> None:
         click.echo(snapshot_text(head.key, head.snapshot, head.labels))
     else:
         click.echo(aligned({"job": str(head.key), "state": "not seen yet"}))
-    lost = "the vendor no longer knows the job" if head.lost else None
-    told = {"version": str(head.version), "changed": local_time(head.changed_at), "lost": lost, **polls_text(head)}
-    click.echo(aligned(told))
+    click.echo(aligned({"version": str(head.version), "changed": local_time(head.changed_at), **polls_text(head)}))

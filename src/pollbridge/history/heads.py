@@ -83,7 +83,7 @@ class DueRow:
 
     @property
     def failing(self) -> bool:
-        return self.failures >= FAILING_AFTER and not self.lost
+        return self.failures >= FAILING_AFTER
 
     def __str__(self) -> str:
         told: tuple[object, ...] = (
@@ -291,7 +291,7 @@ class Heads:
                 "due_slot": {"S": str(Slot.of(key, 1))},
                 "due_row": {"S": str(row)},
             },
-            remove=("unwatched_at", "silent"),
+            remove=("unwatched_at", "silent", "poll_error"),
         )
         return True
 
