@@ -13,16 +13,8 @@ from math import ceil
 from typing import Any
 
 from pollbridge.history.table import Item
-from tests.kit.memory import Memory, _place, keys
+from tests.kit.memory import Memory, _place, row
 from tests.kit.table import KEYS
-
-CARRIED = {
-    "due": ("due_row",),
-    "by_state": ("snapshot", "version", "labels", "due_slot", "lost", "observed_at"),
-    "timeline": ("event", "event_id", "detail_type"),
-    "unpublished": (),
-}
-"""What the stack's indexes hold beside their own keys and the table's."""
 
 PAGE = 1024 * 1024
 READ_UNIT = 4 * 1024
@@ -67,9 +59,6 @@ class Indexed(Memory):
             self._read(sum(map(size, answer["Items"])), 0.5)
         return answer
 
-    def _found(self, item: Item, index: str | None) -> Item:
-        return _row(item, index)
-
     def transact_write_items(self, **transaction: Any) -> dict[str, Any]:
         with self.lock:
             self._times = 2
@@ -85,7 +74,7 @@ class Indexed(Memory):
         new = self.items[place]
         self.spent["items written"] += 1
         self.spent["write units"] += self._times * max(_units(old), _units(new))
-        self.spent["write units"] += sum(_index_units(_row(old, index), _row(new, index), index) for index in KEYS)
+        self.spent["write units"] += sum(_index_units(row(old, index), row(new, index), index) for index in KEYS)
 
     def _read(self, read: int, units: float) -> None:
         self.spent["pages"] += ceil(read / PAGE) or 1
@@ -109,14 +98,6 @@ def _weight(typed: tuple[str, Any]) -> int:
             return 3 + size(entries) + len(entries)
         case _:
             return 1
-
-
-def _row(item: Item, index: str | None) -> Item:
-    """What the index holds of the item; nothing of one that has not both of its keys."""
-    names = keys(index)
-    if not index or not all(name in item for name in names):
-        return {} if index else item
-    return {name: item[name] for name in dict.fromkeys(("PK", "SK", *names, *CARRIED[index])) if name in item}
 
 
 def _units(item: Item) -> int:

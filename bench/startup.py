@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -68,7 +68,7 @@ class Aws(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         target = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
-        answer = {"GetItem": get_item, "Query": query}[target](json.loads(body)) if target else describe(body)
+        answer = TARGETS[target](json.loads(body)) if target else describe(body)
         self.send_response(200)
         self.send_header("Content-Type", "application/x-amz-json-1.0" if target else "text/xml")
         self.send_header("Content-Length", str(len(answer)))
@@ -103,6 +103,14 @@ def query(asked: Mapping[str, object]) -> bytes:
 
 def get_item(asked: Mapping[str, Mapping[str, Mapping[str, str]]]) -> bytes:
     return json.dumps({"Item": head(0)} if asked["Key"]["PK"]["S"] == f"JOB#{KEY}" else {}).encode()
+
+
+def batch_get_item(asked: Mapping[str, Mapping[str, Mapping[str, Sequence[object]]]]) -> bytes:
+    items = [head(number) for number in range(len(asked["RequestItems"]["t"]["Keys"]))]
+    return json.dumps({"Responses": {"t": items}, "UnprocessedKeys": {}}).encode()
+
+
+TARGETS: Mapping[str, Callable[..., bytes]] = {"BatchGetItem": batch_get_item, "GetItem": get_item, "Query": query}
 
 
 def head(number: int) -> dict[str, object]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from pollbridge.model.cadence import BACKOFF
 from pollbridge.model.instant import iso
 from pollbridge.model.job import JobKey, Snapshot
 
@@ -51,7 +53,21 @@ def job_json(head: Head) -> dict[str, Any]:
         "changed_at": head.changed_at.replace(".000Z", "Z"),
         "watched": head.watched,
         "lost": head.lost,
+        "failing": head.failing,
     }
+
+
+def failing_text(head: Head, when: Callable[[datetime], str]) -> str | None:
+    """That a job's polls fail, for people: how many did, since when, and the last error. None if it is not failing."""
+    if head.failing is None or head.row is None:
+        return None
+    seen = f"last answered at {when(head.row.seen)}" if head.row.seen else "never answered"
+    return f"the last {polls_failed(head.row.failures)} polls failed, {seen}: {head.failing}"
+
+
+def polls_failed(failures: int) -> str:
+    """How many polls in a row failed; they are counted no further than the back-off grows."""
+    return f"{failures} or more" if failures >= len(BACKOFF) else str(failures)
 
 
 def change_json(entry: Entry) -> dict[str, Any]:

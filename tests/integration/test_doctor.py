@@ -285,6 +285,27 @@ def test_schedules_that_were_deployed_off_are_no_trouble(admit: Callable[..., Wa
     assert "ok  schedules: off, as it was deployed; sweep by hand: pollbridge local tick" in result.stdout
 
 
+def test_sweeps_made_by_hand_that_are_not_completed_are_told(admit: Callable[..., Ward]) -> None:
+    admit(scheduled=False).swept(LONG_AGO, begun=timedelta(hours=1))
+
+    assert "sweeps begin, and are not completed" in findings()["ticks"]["says"]
+
+
+@pytest.mark.parametrize("scheduled", [True, False])
+def test_a_vendor_that_was_down_since_the_deploy_is_told(admit: Callable[..., Ward], scheduled: bool) -> None:
+    ward, since = admit(scheduled=scheduled), iso(datetime.now(UTC) - timedelta(hours=10))
+    ailment = Ailment(reason=Trouble.UNREACHABLE, error="HTTP 503", since=since, ticks=600, told=True)
+    ward.ails(Health(connection=ailment))
+    head = ward.table.get("CONNECTION#oration", "HEAD")
+    del head["completed_tick"]
+    ward.table.put(head)
+
+    found = {each["check"]: each for each in told("--offline") if not each["ok"]}
+
+    assert found["ticks"]["says"].endswith("no sweep was completed: nothing is answered (HTTP 503)")
+    assert (found["ticks"]["level"], found["health"]["level"]) == ("warn", "bad")
+
+
 @pytest.mark.promise(52)
 def test_a_poller_that_is_dead_is_told(ward: Ward) -> None:
     ward.swept(LONG_AGO)

@@ -364,6 +364,35 @@ def test_ticks_begin_and_are_not_completed(desk: Desk) -> None:
     assert f"is completed since {iso(START + MINUTE)}" in remark(desk, "behind")["says"]
 
 
+def test_ticks_begin_and_none_was_ever_completed(desk: Desk) -> None:
+    desk.bench.heads.follow(KEY, {}, desk.now)
+    desk.bench.time_left = lambda: 0.0
+    desk.tick(20)
+
+    says = "no tick of oration was ever completed: its sweeps don't get through"
+    assert remark(desk, "behind")["says"] == says
+    assert told(desk)["verdict"] == f"There is nothing to hear of yet: {says}."
+    assert remark(desk, "unseen")["says"] == "the vendor has not been asked for it yet"
+
+
+def test_a_vendor_that_was_down_since_the_deploy_is_unreachable(desk: Desk) -> None:
+    desk.bench.watch(KEY, Refused(503))
+    desk.tick(600)
+
+    says = f"oration brings no answers since {iso(START + MINUTE)}: HTTP 503"
+    assert [each["about"] for each in told(desk)["remarks"]] == ["unreachable"]
+    assert told(desk)["verdict"] == f"There is nothing to hear of yet: {says}."
+
+
+def test_ticks_made_by_hand_that_are_not_completed_are_told(desk: Desk) -> None:
+    desk.more = {"scheduled": False}
+    desk.watch("active")
+    desk.bench.time_left = lambda: 0.0
+    desk.tick(20)
+
+    assert f"is completed since {iso(START + MINUTE)}" in remark(desk, "behind")["says"]
+
+
 def test_ticks_made_by_hand_are_never_late(desk: Desk) -> None:
     desk.more = {"scheduled": False}
     desk.watch("active")

@@ -18,7 +18,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from pollbridge.history.table import Item
-from tests.kit.table import KEYS
+from tests.kit.table import CARRIED, KEYS
 
 Place = tuple[str, str]
 
@@ -94,7 +94,7 @@ class Memory:
                 raise ClientError({"Error": {"Code": "ValidationException", "Message": message}}, "Query")
         with self.lock:
             items = self.partitions[IndexName].get(value, {}).values()
-            found = [self._found(item, IndexName) for item in items if not rest or _holds(wanted, item)]
+            found = [row(item, IndexName) for item in items if not rest or _holds(wanted, item)]
         return {"Items": sorted(found, key=lambda item: item[order]["S"], reverse=not ScanIndexForward)}
 
     def scan(
@@ -102,11 +102,8 @@ class Memory:
     ) -> dict[str, Any]:
         with self.lock:
             places = sorted(self.items)[Segment::TotalSegments]
-            found = [dict(self.items[place]) for place in places]
-        return {"Items": [item for item in found if not IndexName or KEYS[IndexName][0] in item]}
-
-    def _found(self, item: Item, _index: str | None) -> Item:
-        return dict(item)
+            found = [row(self.items[place], IndexName) for place in places]
+        return {"Items": [item for item in found if item]}
 
     def _write(self, write: Mapping[str, Any]) -> None:
         if "Put" in write:
@@ -129,6 +126,16 @@ class Memory:
 def keys(index: str | None) -> tuple[str, str]:
     """The names of the partition key and the sort key, of an index or of the table."""
     return KEYS[index] if index else ("PK", "SK")
+
+
+def row(item: Item, index: str | None) -> Item:
+    """A copy of what the index, or the table, holds of the item; nothing of one that lacks a key of the index."""
+    if not index:
+        return dict(item)
+    names = keys(index)
+    if not all(name in item for name in names):
+        return {}
+    return {name: item[name] for name in dict.fromkeys(("PK", "SK", *names, *CARRIED[index])) if name in item}
 
 
 def _partition(item: Item, index: str | None) -> str | None:

@@ -8,6 +8,13 @@ KEYS = {
     "timeline": ("day", "moment"),
     "unpublished": ("unpublished", "recorded_at"),
 }
+CARRIED = {
+    "due": ("due_row",),
+    "by_state": ("snapshot", "version", "labels", "due_slot", "lost", "observed_at"),
+    "timeline": ("event", "event_id", "detail_type"),
+    "unpublished": (),
+}
+"""What an index holds beside its own keys and the table's."""
 
 
 def create_table(client: Any, name: str) -> None:
@@ -18,9 +25,16 @@ def create_table(client: Any, name: str) -> None:
         KeySchema=_schema("PK", "SK"),
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in attributes],
         GlobalSecondaryIndexes=[
-            {"IndexName": index, "KeySchema": _schema(*pair), "Projection": {"ProjectionType": "ALL"}}
+            {"IndexName": index, "KeySchema": _schema(*pair), "Projection": _projection(index)}
             for index, pair in KEYS.items()
         ],
+    )
+
+
+def _projection(index: str) -> dict[str, Any]:
+    carried = CARRIED[index]
+    return (
+        {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(carried)} if carried else {"ProjectionType": "KEYS_ONLY"}
     )
 
 

@@ -23,7 +23,7 @@ from pollbridge.notifying.slack.bursts import Bursts
 from pollbridge.notifying.slack.notifier import SlackNotifier
 from pollbridge.notifying.worker import LEASE
 from tests.kit.envelopes import about_job
-from tests.kit.memory import Memory
+from tests.kit.memory import Memory, row
 from tests.kit.receiving import KEY, Post, message
 
 TOKEN = "xoxb-1-2-canary"
@@ -46,7 +46,7 @@ class Dated(Memory):
         day, since, until = (options["ExpressionAttributeValues"][name]["S"] for name in (":day", ":since", ":until"))
         with self.lock:
             items = [
-                item
+                row(item, "timeline")
                 for item in self.partitions["timeline"].get(day, {}).values()
                 if since <= item["moment"]["S"] <= until and item["event_id"]["S"] not in self.unseen
             ]

@@ -94,6 +94,7 @@ _JOB = {
     "changed_at": "2026-06-08T12:31:00Z",
     "watched": True,
     "lost": False,
+    "failing": None,
 }
 _CHANGE = {
     "version": 3,

@@ -139,7 +139,7 @@ class Reading:
         found = list(itertools.islice(_behind(heads, place), limit + 1))
         last = found[limit - 1] if len(found) > limit else None
         following = question.cursor(last.changed_at, str(last.key)) if last else None
-        return _jobs([job_json(head) for head in found[:limit]], following)
+        return _jobs([job_json(head) for head in self.means.heads.whole(found[:limit])], following)
 
     def job(self, key: KeyAsked) -> JobStanding:
         """Show how a job stands."""

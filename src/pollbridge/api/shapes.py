@@ -79,6 +79,10 @@ class JobStanding(Told):
     changed_at: Annotated[Moment, Field(description="When that change was seen, or the job was registered.")]
     watched: Annotated[bool, Field(description="It is being followed.")]
     lost: Annotated[bool, Field(description="The vendor doesn't know the job any more.")]
+    failing: Annotated[
+        str | None,
+        Field(description="The error of the last poll, if three or more in a row failed; null otherwise."),
+    ]
 
 
 class From(Told):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,9 @@ from pollbridge.cli.output import fail, local_time, plain, print_json
 from pollbridge.config import InvalidConfig
 from pollbridge.local.place import LocalError, Place, State, alive, tail
 from pollbridge.model.instant import from_minute, iso
+
+if TYPE_CHECKING:
+    from pollbridge.history.connections import ConnectionHead
 
 
 class LocalCommand(click.Command):
@@ -152,12 +155,12 @@ def _sweep_text(report: dict[str, Any]) -> str:
 @local.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status(as_json: bool) -> None:
-    """Say what runs, and which connections bring no answers."""
+    """Say what runs, and which connections bring no answers or are behind."""
     place = Place.of_checkout()
     state = place.read()
     told = _status(place, state)
     if state and state.deployed and alive(state.processes["emulator"]):
-        told["troubles"] = _troubles(state)
+        told |= _connections(state)
     if as_json:
         print_json(told)
     elif state is None:
@@ -167,25 +170,44 @@ def status(as_json: bool) -> None:
         click.echo(f"configuration  {state.config or 'simulated vendors and receivers'}")
         for name, process in told["processes"].items():
             click.echo(f"{name:<13}  {'runs' if process['runs'] else 'has ended'}, process {process['pid']}")
+        for late in told.get("behind", []):
+            click.echo(f"{late['connection']:<13}  {_behind_text(late)}")
         for trouble in told.get("troubles", []):
             click.echo(f"{trouble['connection']:<13}  {_trouble_text(trouble)}")
 
 
-def _troubles(state: State) -> list[dict[str, Any]]:
-    """What ails the connections, and scopes of them."""
+def _connections(state: State) -> dict[str, list[dict[str, Any]]]:
+    """Which connections are behind with their ticks; what ails them, and scopes of them."""
     from pollbridge.cli.deployment import find
 
     os.environ.update(state.environment())
     deployment = find()
-    troubles = []
-    for name in deployment.configuration.vendors:
-        health = deployment.connections.get(name).health
-        for scope, ailment in [(None, health.connection), *health.scopes.items()]:
-            if ailment:
-                told = ailment.model_dump(mode="json", include={"reason", "error", "since", "told"})
-                back = None if ailment.back is None else iso(from_minute(ailment.back))
-                troubles.append({"connection": name, "scope": scope, **told, "back": back})
-    return troubles
+    heads = {name: deployment.connections.get(name) for name in deployment.vendors}
+    behind = [late for name, head in heads.items() if (late := _behind(name, head))]
+    return {"behind": behind, "troubles": [one for name, head in heads.items() for one in _troubles(name, head)]}
+
+
+def _behind(name: str, head: ConnectionHead) -> dict[str, Any] | None:
+    from pollbridge.story.polls import BEHIND
+
+    begun, done = (None if tick is None else from_minute(tick) for tick in (head.tick, head.completed))
+    if begun is None or (done and begun - done <= BEHIND):
+        return None
+    return {"connection": name, "last_tick_at": iso(begun), "last_completed_at": iso(done) if done else None}
+
+
+def _behind_text(late: dict[str, Any]) -> str:
+    done = late["last_completed_at"]
+    completed = f"no tick is completed since {local_time(done)}" if done else "no tick was ever completed"
+    return f"{completed}; the last began at {local_time(late['last_tick_at'])}"
+
+
+def _troubles(name: str, head: ConnectionHead) -> Iterator[dict[str, Any]]:
+    for scope, ailment in [(None, head.health.connection), *head.health.scopes.items()]:
+        if ailment:
+            told = ailment.model_dump(mode="json", include={"reason", "error", "since", "told"})
+            back = None if ailment.back is None else iso(from_minute(ailment.back))
+            yield {"connection": name, "scope": scope, **told, "back": back}
 
 
 def _trouble_text(trouble: dict[str, Any]) -> str:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from pollbridge.model.instant import iso
 from pollbridge.model.state import State
 
 if TYPE_CHECKING:
+    from pollbridge.history.heads import Head
     from pollbridge.model.job import JobKey, Snapshot
 
 GAP = "  "
@@ -87,6 +89,18 @@ def _progress(snapshot: Snapshot) -> str | None:
     return f"{snapshot.progress.done} of {total if total is not None else '?'}" + (f" ({parts})" if parts else "")
 
 
+def polls_text(head: Head) -> dict[str, str | None]:
+    """What there is to say, for people, of a job that is not answered for: lines as `aligned` takes them."""
+    from pollbridge.views import failing_text
+
+    failing = failing_text(head, lambda moment: local_time(iso(moment)))
+    return {
+        "lost": "the vendor no longer knows the job" if head.lost else None,
+        "failing": failing,
+        "last poll": f"failed: {head.poll_error}" if head.poll_error and not failing else None,
+    }
+
+
 def local_time(moment: str) -> str:
     """A recorded moment in this machine's time zone, to the second, with the zone's name."""
     return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M:%S %Z}"
@@ -119,7 +133,7 @@ def _fit(widths: dict[str, int], shrink: Sequence[str], room: int) -> None:
 def _cell(text: str, room: int, coloured: bool) -> str:
     text = shortened(text, room)
     pad = " " * (room - width(text))
-    return (styled(text) if coloured else text) + pad
+    return (", ".join(map(styled, text.split(", "))) if coloured else text) + pad
 
 
 def shortened(text: str, room: int) -> str:
@@ -163,6 +177,7 @@ STYLES: Mapping[str, Mapping[str, Any]] = {
     State.ARCHIVED: {"dim": True},
     State.UNKNOWN: {"fg": "magenta"},
     "lost": {"fg": "red"},
+    "failing": {"fg": "red"},
     "expired": {"fg": "yellow"},
     "recovered": {"fg": "green"},
     "delivered": {"fg": "green"},

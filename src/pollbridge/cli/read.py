@@ -10,7 +10,7 @@ import click
 
 from pollbridge.cli.deployment import Deployment, find
 from pollbridge.cli.names import CONNECTION, KEY
-from pollbridge.cli.output import aligned, columns, fail, local_time, print_json, snapshot_text
+from pollbridge.cli.output import aligned, columns, fail, local_time, polls_text, print_json, snapshot_text
 from pollbridge.model.instant import moment_or_age
 from pollbridge.model.state import UNSEEN, State
 
@@ -44,7 +44,7 @@ def jobs(vendor: str | None, states: tuple[str, ...], since: datetime | None, li
     connections = _connections(deployment, vendor)
     found = deployment.heads.newest(connections, states or STATES, since)
     heads = list(itertools.islice(found, limit + 1))
-    shown = heads[:limit]
+    shown = deployment.heads.whole(heads[:limit])
     if as_json:
         from pollbridge.views import job_json
 
@@ -53,12 +53,8 @@ def jobs(vendor: str | None, states: tuple[str, ...], since: datetime | None, li
     if not shown:
         click.echo("no such job", err=True)
         return
-    columns(
-        ("STATE", "CHANGED", "PROGRESS", "JOB"),
-        [(head.state or "not seen yet", local_time(head.changed_at), _done(head), str(head.key)) for head in shown],
-        shrink=("JOB",),
-        states=("STATE",),
-    )
+    rows = [(_state(head), local_time(head.changed_at), _done(head), str(head.key)) for head in shown]
+    columns(("STATE", "CHANGED", "PROGRESS", "JOB"), rows, shrink=("JOB",), states=("STATE",))
     if len(heads) > limit:
         click.echo(f"… and more: --limit {limit * 2}", err=True)
 
@@ -71,6 +67,12 @@ def _connections(deployment: Deployment, vendor: str | None) -> list[str]:
     if not names:
         fail(f"there is no vendor or connection {vendor!r} here; configured: {', '.join(configured)}")
     return names
+
+
+def _state(head: Head) -> str:
+    """With what keeps it from changing, if something does."""
+    state = head.state or "not seen yet"
+    return f"{state}, lost" if head.lost else f"{state}, failing" if head.failing else state
 
 
 def _done(head: Head) -> str:
@@ -108,7 +110,7 @@ def show(key: str, raw: bool, as_json: bool) -> None:
                 "version": str(head.version),
                 "changed": local_time(head.changed_at),
                 "watched": _watched(deployment, head),
-                "last poll": f"failed: {head.poll_error}" if head.poll_error else None,
+                **polls_text(head),
                 "vendor": f"no answers since {local_time(ailment.since)}: {ailment.error}" if ailment else None,
             }
         )

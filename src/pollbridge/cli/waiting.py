@@ -12,7 +12,7 @@ from pollbridge.cli.deployment import Deployment, find
 from pollbridge.cli.ending import ending
 from pollbridge.cli.names import KEY
 from pollbridge.cli.outage import Outage
-from pollbridge.cli.output import aligned, fail, local_time, plain, print_json, snapshot_text, styled
+from pollbridge.cli.output import aligned, fail, local_time, plain, polls_text, print_json, snapshot_text, styled
 from pollbridge.cli.telling import counts
 from pollbridge.history.heads import Head
 from pollbridge.model.state import State
@@ -145,5 +145,4 @@ def _show(head: Head) -> None:
         click.echo(snapshot_text(head.key, head.snapshot, head.labels))
     else:
         click.echo(aligned({"job": str(head.key), "state": "not seen yet"}))
-    lost = "the vendor no longer knows the job" if head.lost else None
-    click.echo(aligned({"version": str(head.version), "changed": local_time(head.changed_at), "lost": lost}))
+    click.echo(aligned({"version": str(head.version), "changed": local_time(head.changed_at), **polls_text(head)}))

@@ -27,6 +27,10 @@ LOST_AFTER = 3
 """404s after which a job is lost."""
 
 
+FAILING_AFTER = 3
+"""Failed polls in a row after which a job is called failing."""
+
+
 LABELS_LIMIT = 20
 """Labels travel in every event of the job."""
 
@@ -76,6 +80,10 @@ class DueRow:
     @property
     def lost(self) -> bool:
         return self.missed >= LOST_AFTER
+
+    @property
+    def failing(self) -> bool:
+        return self.failures >= FAILING_AFTER
 
     def __str__(self) -> str:
         told: tuple[object, ...] = (
@@ -168,6 +176,11 @@ class Head:
     @property
     def watched(self) -> bool:
         return self.slot is not None
+
+    @property
+    def failing(self) -> str | None:
+        """The error of the last poll, if that and those before it failed: three or more in a row, of a watched job."""
+        return self.poll_error if self.watched and self.row and self.row.failing else None
 
     @property
     def state(self) -> State | None:
@@ -284,7 +297,7 @@ class Heads:
                 "due_slot": {"S": str(Slot.of(key, 1))},
                 "due_row": {"S": str(row)},
             },
-            remove=("unwatched_at", "silent"),
+            remove=("unwatched_at", "silent", "poll_error"),
         )
         return True
 
@@ -346,6 +359,14 @@ class Heads:
         """Those of the jobs that have a head; eventually consistent."""
         items = self.table.batch([key(job_pk(job), HEAD) for job in keys], ATTRIBUTES)
         return {head.key: head for head in map(head_of, items)}
+
+    def whole(self, heads: Sequence[Head]) -> list[Head]:
+        """The same heads with what the index `by_state` does not carry, where the table still has that version.
+
+        Nothing is read of jobs that are not watched. Eventually consistent.
+        """
+        found = self.many(list(dict.fromkeys(head.key for head in heads if head.watched)))
+        return [new if (new := found.get(head.key)) and new.version == head.version else head for head in heads]
 
     def known(self, keys: Sequence[JobKey]) -> dict[JobKey, DueJob | None]:
         """Those of the jobs that have a head, with their rows; None for one that is not followed."""

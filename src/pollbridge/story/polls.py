@@ -12,12 +12,13 @@ from pollbridge.history.heads import Head
 from pollbridge.model.event import Trouble
 from pollbridge.model.health import Ailment
 from pollbridge.model.instant import from_minute, read_iso
+from pollbridge.views import failing_text
 
 STOPPED = timedelta(minutes=5)
 """Without a tick: the alarm of a poller that was not invoked rings after as long."""
 
 BEHIND = timedelta(minutes=15)
-"""Since the last completed tick: the alarm of polls that fall behind rings at as much."""
+"""From the last completed tick to the last begun: the alarm of polls that fall behind rings at as much."""
 
 When = Callable[[datetime], str]
 """How a moment is written: in UTC for programs, in the local zone for people."""
@@ -104,12 +105,13 @@ class Watching:
             says = f"the vendor asked to be left alone (HTTP 429) until {self.when(waiting)}"
             yield Remark("waits", says, "nothing: it is looked at after that; if it happens often, lower limits")
         if self.looks.error and not ailment:
-            yield self._failing(self.looks.error)
+            yield self._failed(self.looks.error)
         if self.head.lost:
             says = "the vendor does not know it any more: three times it answered 404"
             yield Remark("lost", says, "ask the vendor; if it answers again within cadence.settle, that is told")
         if not (self.head.version or self.looks.error or ailment):
-            yield Remark("unseen", "the vendor has not been asked for it yet: the first poll comes with the next tick")
+            first = "" if late else ": the first poll comes with the next tick"
+            yield Remark("unseen", f"the vendor has not been asked for it yet{first}")
 
     def _unwatched(self) -> Remark:
         again = f"pollbridge watch {self.head.key}"
@@ -129,23 +131,26 @@ class Watching:
         return Remark("expired", says, f"if it lives: {again}")
 
     def _never_followed(self, settle: timedelta) -> bool:
-        row, registered = self.head.row, self.head.registered_at
-        return bool(self.head.silent and row and registered and row.since + settle <= read_iso(registered))
+        row, registered = self.head.row, self._registered_at()
+        return bool(self.head.silent and row and registered and row.since + settle <= registered)
 
     def _late(self, *, kept: bool) -> Remark | None:
         begun, done = self.connection.tick, self.looks.tick_at
         if begun is None:
             do = "pollbridge doctor" if self.looks.scheduled else "pollbridge local tick"
             return Remark("stopped", f"no tick of {self.name} has ever begun, so nobody has looked", do)
-        if not self.looks.scheduled:
-            return None
-        if self.now - from_minute(begun) > STOPPED:
+        if self.looks.scheduled and self.now - from_minute(begun) > STOPPED:
             says = f"no tick of {self.name} has begun since {self.when(from_minute(begun))}: its poller does not run"
             return Remark("stopped", says, "look at its schedule, and at the poller's log: pollbridge doctor")
-        if done and not kept and self.now - done > BEHIND:
-            says = f"no tick of {self.name} is completed since {self.when(done)}: its sweeps don't get through"
+        since = done or self._registered_at()
+        if not kept and since and from_minute(begun) - since > BEHIND:
+            when = f"is completed since {self.when(done)}" if done else "was ever completed"
+            says = f"no tick of {self.name} {when}: its sweeps don't get through"
             return Remark("behind", says, "raise its limits, or make its cadence slower; see docs/operating.md")
         return None
+
+    def _registered_at(self) -> datetime | None:
+        return read_iso(self.head.registered_at) if self.head.registered_at else None
 
     def _ailing(self, ailment: Ailment) -> Remark:
         whole = ailment == self.connection.health.connection
@@ -167,14 +172,25 @@ class Watching:
         says = f"{who} {does[ailment.reason]} since {self.when(read_iso(ailment.since))}: {ailment.error}"
         return Remark(ailment.reason.value, says, do[ailment.reason])
 
-    def _failing(self, error: str) -> Remark:
+    def _failed(self, error: str) -> Remark:
+        if says := failing_text(self.head, self.when):
+            return Remark("failing", says, self._if_missing(error) or self._if_failing())
         times = f"{self.looks.failures} times in a row" if self.looks.failures > 1 else "once"
-        do = "nothing, unless it stays so: others of this connection are answered"
-        if error.startswith("HTTP 404"):
-            do = "see to its id and scope; a job that is still to come is waited for"
-            if self.head.version:
-                do = "ask the vendor; three 404s, two minutes apart, are told as lost"
+        do = self._if_missing(error) or "nothing, unless it stays so"
         return Remark("poll_failed", f"its last poll failed, {times}: {error}", do)
+
+    def _if_missing(self, error: str) -> str | None:
+        if not error.startswith("HTTP 404"):
+            return None
+        if self.head.version:
+            return "ask the vendor; three 404s, two minutes apart, are told as lost"
+        return "see to its id and scope; a job that is still to come is waited for"
+
+    def _if_failing(self) -> str:
+        row, state, expires = self.head.row, self.head.state, ""
+        if row and not (state and state.terminal):
+            expires = f"; it expires at {self.when(row.since + self.settings.cadence.expire)} (cadence.expire)"
+        return f"ask the vendor about this job{expires}; if you no longer need it: pollbridge unwatch {self.head.key}"
 
 
 def unconfigured(

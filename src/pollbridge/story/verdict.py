@@ -16,7 +16,10 @@ ENDS = frozenset({"unwatched", "expired", "unconfigured"})
 """After these nothing newer is told; that a job is over and settled is no news."""
 
 HIDES = frozenset(
-    {"stopped", "behind", "unreachable", "unauthorized", "forbidden", "no_credentials", "waits", "poll_failed"}
+    {
+        *("stopped", "behind", "waits", "poll_failed", "failing"),
+        *("unreachable", "unauthorized", "forbidden", "no_credentials"),
+    }
 )
 """What may have happened since is not known."""
 

@@ -1,14 +1,16 @@
-"""Whether all that was recorded is published, and whether somebody looks at every followed job."""
+"""Whether all that was recorded is published, whether every followed job is looked at, and whose polls fail."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import islice
 
-from pollbridge.cli.doctor.finding import Finding, Look, Question, Subject, bad, note, plural
+from pollbridge.cli.doctor.finding import Finding, Look, Question, Subject, bad, note, plural, warn
+from pollbridge.history.heads import DueRow, job_key
 from pollbridge.history.publication import Publication
+from pollbridge.history.table import Item
 from pollbridge.model.cadence import Slot
 from pollbridge.publishing.auditor import GRACE, TRIES
 
@@ -21,10 +23,14 @@ ROWS = 50_000
 NAMED = 5
 """Jobs that are named; the others are counted."""
 
+ABOUT = "followed jobs"
+
+JOBS_FAILING = "jq -r '.[] | select(.failing) | .job.key'"
+
 
 def _questions(look: Look) -> Iterator[Question]:
     yield Question("unpublished", "recorded changes", partial(_unpublished, look))
-    yield Question("orphans", "followed jobs", partial(_orphans, look))
+    yield Question("orphans", ABOUT, partial(_followed, look))
 
 
 def _unpublished(look: Look) -> Iterator[Finding]:
@@ -52,24 +58,45 @@ def _subject(pk: str) -> str:
     return name if kind == "JOB" else f"{kind.lower()} {name}"
 
 
-def _orphans(look: Look) -> Iterator[Finding]:
-    connections, told, rows = look.configuration.vendors, 0, 0
+def _followed(look: Look) -> Iterator[Finding]:
+    """One reading of the calendar is for both: those that no sweep looks at, and those whose polls fail."""
+    connections, orphans, failing, rows = look.configuration.vendors, list[Item](), list[Item](), 0
     for row in islice(look.deployment.table.scan("due", segment=0, of=1), ROWS):
         rows += 1
-        slot, key = row["due_slot"]["S"], row["PK"]["S"].removeprefix("JOB#")
-        if _is_read(slot, connections):
-            continue
-        told += 1
-        if told <= NAMED:
-            yield _orphan(key, slot, connections)
-    if told > NAMED:
-        says = f"{plural(told - NAMED, 'job')} more that nobody looks at"
-        yield bad("orphans", "followed jobs", says, "the auditor's log names them")
+        if not _is_read(row["due_slot"]["S"], connections):
+            orphans.append(row)
+        elif "due_row" in row and DueRow.read(row["due_row"]["S"]).failing:
+            failing.append(row)
+    yield from _orphans(orphans, connections)
+    yield from _failing(look, failing)
     if rows == ROWS:
-        says = f"only the first {ROWS:,} were looked at; the auditor looks at all within a day"
-        yield note("orphans", "followed jobs", says)
-    elif not told:
-        yield Finding("orphans", "followed jobs", "each is looked at by a sweep")
+        yield note("orphans", ABOUT, f"only the first {ROWS:,} were looked at; the auditor looks at all within a day")
+        return
+    if not orphans:
+        yield Finding("orphans", ABOUT, "each is looked at by a sweep")
+    if not failing:
+        yield Finding("failing_polls", ABOUT, "of none three polls in a row failed")
+
+
+def _orphans(rows: Sequence[Item], connections: object) -> Iterator[Finding]:
+    for row in rows[:NAMED]:
+        yield _orphan(row["PK"]["S"].removeprefix("JOB#"), row["due_slot"]["S"], connections)
+    if len(rows) > NAMED:
+        says = f"{plural(len(rows) - NAMED, 'job')} more that nobody looks at"
+        yield bad("orphans", ABOUT, says, "the auditor's log names them")
+
+
+def _failing(look: Look, rows: Sequence[Item]) -> Iterator[Finding]:
+    for key in (job_key(row["PK"]["S"]) for row in rows[:NAMED]):
+        head = look.deployment.heads.get(key)
+        # The index may lag behind a job that is answered again.
+        if head and head.failing:
+            says = f"three or more polls in a row failed: {head.failing}"
+            do = "ask the vendor; pollbridge explain KEY says since when, pollbridge unwatch KEY lets a job go"
+            yield warn("failing_polls", f"job {key}", says, do)
+    if len(rows) > NAMED:
+        says = f"{plural(len(rows) - NAMED, 'job')} more of which three or more polls in a row failed"
+        yield warn("failing_polls", ABOUT, says, f"pollbridge jobs --limit {ROWS} --json | {JOBS_FAILING}")
 
 
 def _is_read(slot: str, connections: object) -> bool:

@@ -66,14 +66,17 @@ def _ticks(look: Look, connection: str, schedule: str) -> Iterator[Finding]:
     completed = None if head.completed is None else from_minute(head.completed)
     begun = None if head.tick is None else from_minute(head.tick)
     told = f"the last complete sweep stands for {local_time(iso(completed))}" if completed else "no sweep was completed"
-    if not look.parts.get("scheduled") or (completed and look.now - completed <= RECENT):
+    scheduled = look.parts.get("scheduled")
+    # Sweeps made by hand have the time of their ticks.
+    now = look.now if scheduled or begun is None else begun
+    if (begun is None and not scheduled) or (completed and now - completed <= RECENT):
         yield Finding("ticks", about, told)
     elif begun is None and _is_new(look, schedule):
         says = "was not swept yet; its schedule is younger than five minutes"
         yield warn("ticks", about, says, "wait for the first minute, and ask again")
-    elif begun and look.now - begun <= RECENT and (why := _excuse(head, look.now)):
+    elif begun and now - begun <= RECENT and (why := _excuse(head, now)):
         yield warn("ticks", about, f"is swept, and {told}: {why}", "pollbridge doctor says below how the vendor is")
-    elif begun and look.now - begun <= RECENT:
+    elif begun and now - begun <= RECENT:
         do = _log(look, look.parts["pollers"][connection])
         yield bad("ticks", about, f"sweeps begin, and are not completed; {told}", do)
     else:
