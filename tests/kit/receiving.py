@@ -128,12 +128,15 @@ class Repeating:
     """A client that makes each update twice, as the SDK does when the first answer is lost."""
 
     client: Any
+    meanwhile: Callable[[], object] = lambda: None
+    """What others do between the two."""
 
     def __getattr__(self, operation: str) -> Any:
         return getattr(self.client, operation)
 
     def update_item(self, **arguments: Any) -> Any:
         self.client.update_item(**arguments)
+        self.meanwhile()
         return self.client.update_item(**arguments)
 
 

@@ -103,13 +103,13 @@ class Resending:
         """
         version = int(json.loads(told.event)["version"])
         ledger = Ledger(self.table, destination, LEASE)
-        ledger.again(told.pk, told.event_id, version, now, seen)
+        requeued = ledger.again(told.pk, told.event_id, version, now, seen)
         body = json.dumps({**_event(told), "resent": True}, ensure_ascii=False, separators=(",", ":"))
         try:
             self.sqs.send_message(QueueUrl=self.queues[destination]["queue"], MessageBody=body)
         except BaseException:
-            # What may be in no queue is not under way: `recover` would leave it alone for ever.
-            ledger.close(told.pk, told.event_id, version, Status.FAILED, now)
+            # What may be in no queue is not under way, and a retry that was waiting still is.
+            ledger.restore(requeued)
             raise
 
     def recover(
