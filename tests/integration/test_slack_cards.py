@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from pollbridge.history.ledger import Ledger, Status
 from pollbridge.model.job import JobKey
-from pollbridge.notifying.http import RESPONSE_LIMIT
+from pollbridge.notifying.deliveries import NO_TIME
+from pollbridge.notifying.http import DEADLINE, RESPONSE_LIMIT
 from pollbridge.notifying.slack.errors import CLOSED, HALF, NO_CARD, NO_THREAD, WRONG
 from pollbridge.notifying.worker import LEASE
 from tests.integration.simulated import Receivers, simulated_receivers
@@ -316,6 +317,22 @@ def test_a_deleted_card_is_followed_by_a_new_one(team: Team) -> None:
 
     assert team.way(changed(2)) == "delivered"
     assert team.cards == [(2, [2])]
+
+
+@pytest.mark.promise(30)
+def test_a_card_that_is_begun_is_done_before_the_function_is_over(team: Team) -> None:
+    """Where it is gone it takes three calls, and each may take as long as it is let."""
+    team.tell(changed(1))
+    team.faults({"error": "message_not_found"})
+
+    def slow(_: str) -> None:
+        team.time_left -= DEADLINE
+
+    team.line.before, team.time_left, calls = slow, NO_TIME + 0.1, len(team.line.calls)
+
+    assert team.way(changed(2)) == "delivered"
+    assert team.line.calls[calls:] == ["chat.update", "chat.postMessage", "chat.postMessage"]
+    assert team.time_left > 0
 
 
 def test_resent_past_a_deleted_card_a_change_is_seen_all_the_same(team: Team) -> None:
