@@ -8,7 +8,7 @@ import logging
 import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from threading import Barrier
 from typing import Any
@@ -17,7 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pollbridge.history.ledger import Ledger, Status
+from pollbridge.history.ledger import Claimed, Ledger, Status
+from pollbridge.history.table import LostRace, Table
 from pollbridge.model.job import JobKey
 from pollbridge.notifying.deliveries import NO_TIME
 from pollbridge.notifying.http import DEADLINE, RESPONSE_LIMIT
@@ -29,6 +30,7 @@ from tests.kit.events import recovered, unreachable
 from tests.kit.faults import Crash, Fault, throttle
 from tests.kit.posting import answers, listening
 from tests.kit.receiving import KEY
+from tests.kit.receiving import Repeating as RepeatingAll
 from tests.kit.telling import CHANNEL, TOKEN, Team, changed, words
 
 OTHER = JobKey("oration", "job", "acme", "j2")
@@ -264,6 +266,18 @@ def test_a_claim_that_the_sdk_repeats_after_another_has_taken_the_card_is_not_it
 
     assert team.way(changed(1)) == "put_off"
     assert team.cards == []
+
+
+@pytest.mark.promise(31)
+def test_a_release_that_the_sdk_repeats_after_another_has_taken_the_card_leaves_that_claim(team: Team) -> None:
+    cards, pk = team.receiver.cards, f"JOB#{KEY}"
+    _, claim = cards.claim(pk, team.now)
+    client = RepeatingAll(team.aws.client, lambda: cards.claim(pk, team.now))
+
+    with pytest.raises(LostRace):
+        replace(cards, table=Table(client, "history")).release(pk, claim)
+    with pytest.raises(Claimed):
+        cards.claim(pk, team.now)
 
 
 @dataclass
