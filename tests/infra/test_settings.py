@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from pollbridge.notifying.deliveries import NO_TIME
+from pollbridge.notifying.retries import KEPT, LEASE
 from tests.infra.conftest import Resource, Template
 
 DAY = 24 * 3600
@@ -26,6 +28,15 @@ def test_every_queue_stays_invisible_for_six_timeouts_of_its_function(template: 
         assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
 
 
+@pytest.mark.promise(30)
+def test_notifiers_have_the_time_for_an_attempt_and_a_claim_outlives_them(template: Template) -> None:
+    functions = template.all("Lambda::Function")
+    timeouts = {one["Timeout"] for one in functions if "DESTINATION" in one["Environment"]["Variables"]}
+
+    assert timeouts
+    assert all(NO_TIME < timeout < LEASE.total_seconds() for timeout in timeouts)
+
+
 def test_every_queue_mapping_is_bounded_and_reports_single_failures(template: Template) -> None:
     for mapping in mappings(template, of_stream=False):
         assert mapping["ScalingConfig"] == {"MaximumConcurrency": 2}
@@ -44,7 +55,7 @@ def test_dead_letters_are_kept_as_long_as_their_source_and_outlive_the_stack(tem
         if queue.get("RedrivePolicy"):
             dead = queues[queue["RedrivePolicy"]["deadLetterTargetArn"].removesuffix(".Arn")]
 
-            assert dead["MessageRetentionPeriod"] >= queue["MessageRetentionPeriod"] == 14 * DAY
+            assert dead["MessageRetentionPeriod"] >= queue["MessageRetentionPeriod"] == KEPT.total_seconds() == 14 * DAY
             assert dead.rest["DeletionPolicy"] == dead.rest["UpdateReplacePolicy"] == "Retain"
 
 

@@ -28,12 +28,12 @@ from pollbridge.history.entries import Entry
 from pollbridge.history.heads import Heads
 from pollbridge.history.ledger import KEEP
 from pollbridge.model.job import JobKey
-from pollbridge.notifying.resending import ROUNDS, TEN
+from pollbridge.notifying.dead_letters import ROUNDS, TEN
 from pollbridge.views import change_json, delivery_json, job_json
 from tests.kit.asking import Answer, Asked, life, url_event
 from tests.kit.envelopes import TYPES
 from tests.kit.faults import Fault, throttle
-from tests.kit.offices import Office, refusing
+from tests.kit.offices import Office, breaking, refusing, taking
 from tests.kit.sweeping import oration_key
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -392,6 +392,57 @@ def test_what_is_sent_again_is_no_dead_letter_any_more_and_others_stay(ask: Aske
     assert len(left) == 2
     assert first.event_id not in left
     assert not any(office.sqs.waited)
+
+
+@pytest.mark.promise(38)
+def test_the_letter_of_a_failure_right_after_the_sending_stays_and_the_old_one_goes(ask: Asked) -> None:
+    office = ask.office
+    first, second = bury(office, "service", "j1", "j2")
+    old = office.letters("service")
+
+    office.does["service"] = refusing
+    office.work_at_once("service")
+    assert ask("POST", f"/v1/events/{first.event_id}/resend", {"to": "service"}).status == 200
+
+    new = office.letters("service")
+    assert [delivery.status for delivery in office.ledger(oration_key("j1"))] == ["failed"]
+    assert (sorted(new.values()), [old[one] for one in new.keys() & old.keys()]) == (
+        sorted([first.event_id, second.event_id]),
+        [second.event_id],
+    )
+
+
+@pytest.mark.promise(38)
+@pytest.mark.parametrize("fate", [refusing, breaking, taking])
+def test_where_nothing_can_be_queued_the_caller_comes_again_and_everything_is_as_it_was(ask: Asked, fate: Any) -> None:
+    office = ask.office
+    [entry] = life(office, oration_key(), "failed", at=YESTERDAY)
+    office.does["service"] = fate
+    office.work("service")
+    before, letters = office.ledger(oration_key()), office.letters("service")
+
+    office.sqs.broken = True
+    path = "/v1/events/{event_id}/resend"
+    answer = described("POST", path, ask("POST", f"/v1/events/{entry.event_id}/resend", {"to": "service"}))
+
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+    assert (office.ledger(oration_key()), office.letters("service")) == (before, letters)
+
+
+@pytest.mark.promise(38)
+def test_where_the_second_cannot_be_sent_to_only_the_letter_of_the_first_is_gone(ask: Asked) -> None:
+    office = ask.office
+    [entry] = bury(office, "service", "j1")
+    office.does["team"] = refusing
+    office.work("team")
+
+    def breaks() -> None:
+        office.sqs.broken = True
+
+    office.sqs.queued = breaks  # As soon as it is in the queue of `service`.
+    assert ask("POST", f"/v1/events/{entry.event_id}/resend").status == 503
+
+    assert (office.letters("service"), len(office.letters("team"))) == ({}, 1)
 
 
 def test_dead_letters_that_cannot_be_looked_at_are_no_reason_to_say_that_nothing_was_sent(

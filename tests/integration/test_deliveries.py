@@ -21,13 +21,13 @@ from pollbridge.history.ledger import Delivery, Ledger, Status, delivery_of
 from pollbridge.history.table import Table
 from pollbridge.model.event import ConnectionEvent
 from pollbridge.notifying.deliveries import Deliveries, Queue
-from pollbridge.notifying.notice import DeliveryError, Notice, Receipt, Treatment
+from pollbridge.notifying.notice import DeliveryError, Notice, NotYet, Receipt, Treatment
 from pollbridge.notifying.retries import LONGEST, OLDEST, STEPS, RetryClock
 from pollbridge.notifying.webhook import WebhookNotifier
 from pollbridge.notifying.worker import LEASE
 from pollbridge.secrets import WebhookSecret
 from tests.kit.events import event, recovered, unreachable
-from tests.kit.faults import Call, Crash, Fault, lost, throttle
+from tests.kit.faults import Call, Crash, Fault, Faulty, lost, throttle
 from tests.kit.posting import Posts
 from tests.kit.receiving import DELIVERED, NOW, Mail, Post, Receiver, envelope, failing, message, once
 
@@ -256,6 +256,37 @@ def test_what_is_exhausted_is_in_the_dead_letters_whole() -> None:
     assert post.sqs.buried == [{"body": message()["body"], "reason": "HTTP 500"}]
     [delivery] = post.ledger
     assert (delivery.status, len(delivery.attempts), delivery.next_attempt_at) == (Status.FAILED, 8, None)
+
+
+def refuse_for_good(post: Post) -> None:
+    post.receiver.does = failing(treatment=Treatment.GIVE_UP).does
+
+
+def wait_too_long(post: Post) -> None:
+    def not_yet(*_: Any) -> Any:
+        raise NotYet(timedelta(seconds=2))
+
+    post.receiver.gathers = not_yet
+    post.deliver(message())
+    post.later(seconds=OLDEST.total_seconds() + 1)
+
+
+@pytest.mark.promise(2)
+@pytest.mark.promise(38)
+@pytest.mark.parametrize("give_up", [refuse_for_good, wait_too_long])
+def test_a_crash_before_the_dead_letter_is_written_leaves_the_delivery_pending(give_up: Any) -> None:
+    post = Post()
+    give_up(post)
+    post.queues = Faulty(post.sqs, lambda call: Fault(Crash()) if call.operation == "send_message" else None)
+    with pytest.raises(Crash):
+        post.deliver(message())
+    assert post.statuses == {"event-1": "pending"}
+
+    post.queues = post.sqs
+    post.later(seconds=LEASE.total_seconds())
+
+    assert post.deliver(message()).counts == {"failed": 1}
+    assert (post.statuses, len(post.sqs.buried)) == ({"event-1": "failed"}, 1)
 
 
 @pytest.mark.promise(38)

@@ -335,6 +335,68 @@ def test_resend_finds_an_event_among_the_dead_letters_whose_history_has_expired(
     assert office.work("service").counts == {"delivered": 1}
 
 
+AGAIN = {
+    "resend": lambda entry: (delivering.resend, entry.event_id, "--to", "service"),
+    "recover": lambda _: (delivering.recover, "--to", "service", "--since", "2d"),
+}
+"""The commands that have an event delivered once more."""
+
+
+@pytest.mark.promise(38)
+@pytest.mark.parametrize("command", AGAIN)
+def test_the_letter_of_a_failure_right_after_the_sending_stays_and_the_old_one_goes(
+    office: Office, command: str
+) -> None:
+    office.does["service"] = refusing
+    entry = sent(office)
+    old = office.letters("service")
+
+    office.work_at_once("service")
+    assert run(*AGAIN[command](entry)).exit_code == 0
+
+    [delivery] = office.ledger(KEY)
+    assert (delivery.status, len(delivery.attempts)) == (Status.FAILED, 2)
+    new = office.letters("service")
+    assert (set(new.values()), new.keys() & old.keys()) == ({entry.event_id}, set())
+
+
+FATES: dict[str, Any] = {"delivered": taking, "waits for its retry": breaking, "failed": refusing}
+
+
+@pytest.mark.promise(38)
+@pytest.mark.parametrize("fate", FATES)
+@pytest.mark.parametrize("command", AGAIN)
+def test_where_nothing_can_be_queued_everything_is_as_it_was(office: Office, command: str, fate: str) -> None:
+    office.does["service"] = FATES[fate]
+    entry = sent(office)
+    before, letters = office.ledger(KEY), office.letters("service")
+
+    office.sqs.broken = True
+    if command == "resend" or fate == "failed":
+        with pytest.raises(TimeoutError):
+            run(*AGAIN[command](entry))
+    else:
+        run(*AGAIN[command](entry))
+
+    assert (office.ledger(KEY), office.letters("service")) == (before, letters)
+
+
+@pytest.mark.promise(38)
+@pytest.mark.parametrize("command", AGAIN)
+def test_who_is_interrupted_while_he_sends_leaves_everything_as_it_was(office: Office, command: str) -> None:
+    office.does["service"] = refusing
+    entry = sent(office)
+    before, letters = office.ledger(KEY), office.letters("service")
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    office.sqs.queued = interrupt
+    run(*AGAIN[command](entry))
+
+    assert (office.ledger(KEY), office.letters("service")) == (before, letters)
+
+
 def disable(office: Office, name: str = "service") -> None:
     head = Destinations(office.table).head(name)
     why = Disabled(YESTERDAY, Cause.GONE, "HTTP 410")

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import permutations
 from typing import Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
 from pollbridge.history.heads import job_pk
-from pollbridge.history.ledger import FORSAKEN, Attempt, Claimed, Delivery, Ledger, NotDue, Status, delivery_sk
+from pollbridge.history.ledger import (
+    FORSAKEN,
+    Attempt,
+    Claimed,
+    Delivery,
+    Ledger,
+    NotDue,
+    Status,
+    delivery_of,
+    delivery_sk,
+)
 from pollbridge.history.table import LostRace, Table
 from pollbridge.notifying.deliveries import RESPONSE_KEPT
 from pollbridge.notifying.notice import DeliveryError, Notice, Receipt, Treatment
 from pollbridge.notifying.worker import LEASE
+from tests.kit.faults import Call, Fault, Faulty, lost
 from tests.kit.memory import Memory
 from tests.kit.receiving import KEY, NOW, Mail, Post, Receiver, Repeating, failing, message
 
 PK = job_pk(KEY)
+MOMENTS = ("next_attempt_at", "claimed_until", "waiting_since")
 ITEM_LIMIT = 400 * 1024
 """Bytes of a DynamoDB item."""
 
@@ -117,9 +133,13 @@ def test_closing_takes_what_the_dead_held_and_what_waited(ledger: Ledger) -> Non
     assert (standing(ledger).status, standing(ledger).next_attempt_at) == (Status.FAILED, None)
 
 
-def repeated(ledger: Ledger) -> Ledger:
+def through(ledger: Ledger, client: Any) -> Ledger:
+    return Ledger(Table(client, ledger.table.name), ledger.destination, ledger.lease)
+
+
+def repeated(ledger: Ledger, meanwhile: Callable[[], object] = lambda: None) -> Ledger:
     """The same, and the first answer to every update is lost."""
-    return Ledger(Table(Repeating(ledger.table.client), ledger.table.name), ledger.destination, ledger.lease)
+    return through(ledger, Repeating(ledger.table.client, meanwhile))
 
 
 def attempt(second: int = 0) -> Attempt:
@@ -195,6 +215,162 @@ def test_what_was_seen_untouched_is_had_once(ledger: Ledger) -> None:
 
     with pytest.raises(Claimed):
         ledger.again(PK, "event-1", 1, NOW, (None,))
+
+
+@pytest.mark.promise(38)
+@pytest.mark.parametrize("status", [None, *Status])
+def test_a_requeue_whose_answer_is_lost_is_done(ledger: Ledger, status: Status | None) -> None:
+    if status:
+        ledger.finish(claim(ledger), status, attempt(), None)
+
+    repeated(ledger).again(PK, "event-1", 1, NOW, (status,))
+
+    assert (standing(ledger).status, standing(ledger).next_attempt_at) == (Status.PENDING, NOW)
+
+
+def item_of(ledger: Ledger) -> dict[str, Any]:
+    """But for its token: that is of the last write."""
+    item = ledger.table.get(PK, delivery_sk("event-1", "team")) or {}
+    return {name: value for name, value in item.items() if name != "token"}
+
+
+BEFORE: dict[str, Callable[[Ledger], object]] = {
+    "waits for its retry": lambda ledger: ledger.finish(
+        claim(ledger), Status.PENDING, attempt(), NOW + timedelta(hours=5)
+    ),
+    "put off": lambda ledger: ledger.put_off(PK, "event-1", 1, NOW),
+    "told to wait": lambda ledger: ledger.finish(claim(ledger), Status.PENDING, None, NOW + LEASE, NOW),
+    "held by the dead": lambda ledger: claim(ledger, NOW - 2 * LEASE),
+    "delivered": lambda ledger: ledger.finish(claim(ledger), Status.DELIVERED, attempt(), None),
+    "disabled": close,
+    "resent and failed": lambda ledger: (
+        ledger.finish(claim(ledger), Status.FAILED, attempt().model_copy(update={"response": "no"}), None),
+        again(ledger),
+        ledger.finish(claim(ledger), Status.FAILED, attempt(1).model_copy(update={"response": "no"}), None),
+    ),
+}
+
+
+@pytest.mark.promise(38)
+@pytest.mark.parametrize("answers", ["answered", "answer lost"])
+@pytest.mark.parametrize("before", BEFORE)
+def test_a_requeue_that_is_undone_leaves_everything_as_it_was(ledger: Ledger, before: str, answers: str) -> None:
+    BEFORE[before](ledger)
+    was = item_of(ledger)
+    writer = repeated(ledger) if answers == "answer lost" else ledger
+
+    writer.restore(writer.again(PK, "event-1", 2, NOW))
+
+    assert item_of(ledger) == was
+
+
+@pytest.mark.promise(38)
+def test_the_requeue_of_what_was_never_taken_up_leaves_it_to_its_message_when_undone(ledger: Ledger) -> None:
+    ledger.restore(ledger.again(PK, "event-1", 1, NOW))
+
+    assert standing(ledger).forsaken(NOW)  # So `recover` may send it.
+    assert claim(ledger).tries == 0
+
+
+TOUCHES: dict[str, Callable[[Ledger], object]] = {
+    "claimed": claim,
+    "put off": BEFORE["put off"],
+    "closed": close,
+    "delivered": BEFORE["delivered"],
+    "requeued by another": again,
+}
+
+
+@pytest.mark.promise(38)
+@pytest.mark.parametrize("touch", TOUCHES)
+def test_undoing_a_requeue_leaves_what_others_have_made_of_it_since(ledger: Ledger, touch: str) -> None:
+    close(ledger, Status.FAILED)
+    requeued = ledger.again(PK, "event-1", 1, NOW)
+    TOUCHES[touch](ledger)
+    touched = item_of(ledger)
+
+    ledger.restore(requeued)
+
+    assert item_of(ledger) == touched
+
+
+@pytest.mark.promise(38)
+@pytest.mark.parametrize("touch", ["claimed", "put off", "delivered"])
+def test_a_requeue_starts_from_what_is_there_when_it_is_written(ledger: Ledger, touch: str) -> None:
+    """Another writes between its look and its writing: the first try is lost, and the second looks again."""
+    turns = [touch]
+
+    def meanwhile(call: Call) -> None:
+        if call.operation == "update_item" and turns:
+            TOUCHES[turns.pop()](ledger)
+
+    now = NOW + LEASE  # By then a claim is over.
+    requeued = through(ledger, Faulty(ledger.table.client, meanwhile)).again(PK, "event-1", 1, now)
+
+    assert delivery_of(requeued.before or {}).status is (Status.DELIVERED if touch == "delivered" else Status.PENDING)
+
+
+@pytest.mark.promise(38)
+@pytest.mark.parametrize("before", BEFORE)
+def test_a_requeue_of_which_nobody_knows_whether_it_was_written_is_undone(ledger: Ledger, before: str) -> None:
+    BEFORE[before](ledger)
+    was, faults = item_of(ledger), [Fault(lost(), after=True)]
+    faulty = Faulty(
+        ledger.table.client, lambda call: faults.pop() if call.operation == "update_item" and faults else None
+    )
+
+    with pytest.raises(ReadTimeoutError):
+        through(ledger, faulty).again(PK, "event-1", 1, NOW)
+
+    assert item_of(ledger) == was
+
+
+@pytest.mark.promise(29)
+def test_a_release_whose_answer_is_lost_takes_no_claim_away(ledger: Ledger) -> None:
+    held = claim(ledger)
+
+    repeated(ledger, lambda: claim(ledger)).finish(held, Status.PENDING, None, NOW)
+
+    assert claim_is_held(ledger)
+
+
+@pytest.mark.promise(30)
+@pytest.mark.parametrize("status", [Status.PENDING, Status.FAILED])
+def test_what_comes_back_is_written_down_once_however_often_the_answer_is_lost(ledger: Ledger, status: Status) -> None:
+    again_at = None if status.finished else NOW + timedelta(minutes=5)
+
+    repeated(ledger).finish(claim(ledger), status, attempt(), again_at)
+
+    assert (standing(ledger).attempts, standing(ledger).next_attempt_at) == ((attempt(),), again_at)
+
+
+def test_closing_and_putting_off_whose_answers_are_lost_are_done(ledger: Ledger) -> None:
+    assert repeated(ledger).put_off(PK, "event-1", 1, NOW) == NOW
+    repeated(ledger).close(PK, "event-1", 1, Status.FAILED, NOW)
+
+    assert standing(ledger).status is Status.FAILED
+
+
+@pytest.mark.promise(40)
+def test_a_requeue_forgets_what_receivers_answered_before(ledger: Ledger) -> None:
+    answered = attempt().model_copy(update={"response": "no such thing"})
+    ledger.finish(claim(ledger), Status.FAILED, answered, None)
+
+    again(ledger)
+
+    assert standing(ledger).attempts == (attempt(),)
+
+
+@pytest.mark.promise(38)
+@pytest.mark.parametrize("names", [*permutations(MOMENTS, 2)])
+def test_the_last_that_was_heard_of_a_delivery_says_when_it_is_forsaken(ledger: Ledger, names: tuple[str, str]) -> None:
+    again(ledger)
+    moments: dict[str, Any] = dict(zip(names, (NOW - timedelta(days=9), NOW), strict=True))
+
+    delivery = replace(standing(ledger), **{"next_attempt_at": None, **moments})
+
+    assert not delivery.forsaken(NOW + FORSAKEN)
+    assert delivery.forsaken(NOW + FORSAKEN + timedelta(seconds=1))
 
 
 @pytest.mark.promise(38)

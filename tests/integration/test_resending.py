@@ -18,6 +18,7 @@ from pollbridge.history.ledger import FORSAKEN, Claimed, Delivery, Ledger, Statu
 from pollbridge.history.table import Table
 from pollbridge.history.timeline import Told
 from pollbridge.model.job import JobKey
+from pollbridge.notifying.dead_letters import DeadLetters
 from pollbridge.notifying.deliveries import Result
 from pollbridge.notifying.resending import CHUNK, THREADS, Recovery
 from pollbridge.notifying.worker import LEASE
@@ -25,6 +26,7 @@ from tests.kit.envelopes import disabled
 from tests.kit.events import recovered, unreachable
 from tests.kit.faults import Call
 from tests.kit.offices import WALL, Office, breaking, closing, refusing, taking
+from tests.kit.receiving import Repeating
 from tests.kit.sweeping import oration_key
 
 KEY = oration_key("j1")
@@ -73,8 +75,9 @@ def test_what_is_exhausted_is_resent_from_the_history_and_its_letter_is_gone(off
     exhausted(office, entry)
     assert (only(office).status, office.count("service", "dead_letter")) == (Status.FAILED, 1)
 
+    [letter] = office.resending.dead_letters("service").all()
     office.resending.send(told(entry), "service", office.now)
-    office.resending.drop_letters("service", {entry.event_id})
+    office.resending.dead_letters("service").delete({letter.message_id})
 
     assert only(office).status is Status.PENDING
     assert office.work("service").counts == {"delivered": 1}
@@ -100,9 +103,10 @@ def test_looking_for_an_event_leaves_the_dead_letters_to_be_found_at_once_again(
     entries = [office.record(version, KEY) for version in range(1, 24)]
     exhausted(office, *entries)
 
+    letters = office.resending.dead_letters("service")
     assert office.resending.find("no such event", LATER) is None
     assert office.visible("service", "dead_letter") == 23
-    assert office.resending.drop_letters("service", {entries[3].event_id, entries[20].event_id}) == 2
+    assert letters.delete([letter.message_id for letter in letters.all()[3:5]]) == 2
     assert office.visible("service", "dead_letter") == 21
     assert all(office.sqs.waited)
 
@@ -493,6 +497,75 @@ def test_the_letter_of_what_has_arrived_since_is_taken_out_and_that_of_what_is_u
 
     assert (recovery.left, recovery.letters) == ({"delivered": 1, "pending": 1}, 1)
     assert office.visible("service", "dead_letter") == 1
+
+
+@pytest.mark.promise(38)
+def test_of_many_that_are_recovered_the_letters_of_those_that_fail_again_stay(office: Office) -> None:
+    entries = [office.record(version, KEY) for version in range(1, 13)]
+    exhausted(office, *entries)
+    again = {entry.event_id for entry in entries[::3]}
+    office.does["service"] = lambda notice: (refusing if notice.event_id in again else taking)(notice)
+    office.work_at_once("service")
+
+    recovery = recover(office)
+
+    assert (recovery.sent, recovery.letters) == ({"failed": 12}, 12)
+    assert sorted(office.letters("service").values()) == sorted(again)
+
+
+class Interrupting:
+    """SQS in front of another; Ctrl-C comes at the n-th of these calls."""
+
+    def __init__(self, sqs: Any, operation: str, number: int) -> None:
+        self.sqs, self.operation, self.left = sqs, operation, number
+
+    def __getattr__(self, operation: str) -> Any:
+        if operation == self.operation:
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return getattr(self.sqs, operation)
+
+
+@pytest.mark.promise(38)
+@pytest.mark.parametrize(
+    ("operation", "number", "left"),
+    [("receive_message", 2, 23), ("delete_message_batch", 1, 23), ("delete_message_batch", 2, 13)],
+)
+def test_who_is_interrupted_while_he_looks_at_dead_letters_puts_them_back(
+    office: Office, operation: str, number: int, left: int
+) -> None:
+    exhausted(office, *(office.record(version, KEY) for version in range(1, 24)))
+    letters = DeadLetters(office.sqs, office.parts["service"]["dead_letter"])
+    ids = {letter.message_id for letter in letters.all()}
+
+    with pytest.raises(KeyboardInterrupt):
+        DeadLetters(Interrupting(office.sqs, operation, number), letters.url).delete(ids)
+
+    assert office.visible("service", "dead_letter") == left
+
+
+@pytest.mark.promise(3)
+@pytest.mark.promise(38)
+def test_recovering_sends_everything_though_the_answers_of_the_table_are_lost(office: Office) -> None:
+    five(office)
+    office.aws.client = Repeating(office.aws.client)
+
+    recovery = recover(office)
+
+    assert recovery.sent == {"failed": 1, "disabled": 1, "missed": 1}
+    assert office.count("service") == 3
+
+
+@pytest.mark.promise(3)
+def test_recovering_again_sends_what_could_not_be_queued_before(office: Office) -> None:
+    five(office)
+    office.sqs.broken = True
+    with pytest.raises(TimeoutError):
+        recover(office)
+    office.sqs.broken = False
+
+    assert recover(office).sent.total() == office.count("service") == 3
 
 
 def test_progress_is_told_as_it_is_made(office: Office) -> None:

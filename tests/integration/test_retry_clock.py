@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -12,10 +12,10 @@ from botocore.exceptions import ClientError
 
 from pollbridge.history.ledger import Ledger, Status
 from pollbridge.notifying.notice import DeliveryError, Notice, NotYet, Receipt, Treatment
-from pollbridge.notifying.retries import JITTER, LONGEST, OLDEST, STEPS
+from pollbridge.notifying.retries import JITTER, LONGEST, OLDEST, STEPS, RetryClock, may_wait
 from pollbridge.notifying.worker import LEASE
 from tests.kit.faults import Crash, Fault, throttle
-from tests.kit.receiving import KEY, MOST_RECEIVES, NOW, Mail, Post, Sqs, failing, message
+from tests.kit.receiving import KEPT, KEY, MOST_RECEIVES, NOW, Mail, Post, Sqs, failing, message
 
 SECOND = timedelta(seconds=1)
 
@@ -296,6 +296,116 @@ def test_429_after_seven_failures_waits_the_last_step() -> None:
     [delivery] = post.ledger
     assert (delivery.status, len(delivery.attempts)) == (Status.PENDING, 7)
     assert post.sqs.waits["receipt-1"] >= 8 * 3600
+
+
+def alternating(post: Post) -> None:
+    """429 as long as that is borne, then one 500, and so on; a 500 takes one of the eight attempts."""
+    since: list[datetime] = []
+
+    def answer(_: Notice) -> Receipt:
+        since.append(post.now)
+        if post.now - since[0] <= OLDEST:
+            raise DeliveryError("HTTP 429", Treatment.LATER, code=429)
+        since.clear()
+        raise DeliveryError("HTTP 500", code=500, retry_after=timedelta(days=1))
+
+    post.receiver.does = answer
+
+
+@pytest.mark.promise(35)
+@pytest.mark.promise(38)
+@pytest.mark.parametrize("jitter", [1 - JITTER, 1, 1 + JITTER])
+def test_what_takes_fourteen_days_is_a_dead_letter_before_sqs_forgets_it(jitter: float) -> None:
+    post = Post(clock=RetryClock(lambda *_: jitter))
+    alternating(post)
+
+    queue = Mail(post).put(message()).go()
+
+    assert (queue.forgotten, queue.dropped) == ([], [])
+    assert KEPT - timedelta(days=1) < post.now - NOW < KEPT
+    assert [letter["body"] for letter in post.sqs.buried] == [message()["body"]]
+    [delivery] = post.ledger
+    assert (delivery.status, delivery.next_attempt_at) == (Status.FAILED, None)
+
+
+LATE = (timedelta(days=13), timedelta(days=13, hours=12), KEPT - timedelta(hours=2), KEPT - timedelta(minutes=1))
+
+
+def broken_table(post: Post) -> None:
+    post.aws.plan = lambda _: Fault(throttle())
+
+
+def hours_to_go(post: Post) -> None:
+    """Another message of the event was taken up, and is tried again in ten hours."""
+    ledger = Ledger(post.table, "team", LEASE)
+    ledger.finish(ledger.claim(f"JOB#{KEY}", "event-1", 1, post.now), Status.PENDING, None, post.now + STEPS[-1])
+
+
+WAYS: dict[str, Callable[[Post], None]] = {
+    "refused": lambda post: setattr(post.receiver, "does", failing(retry_after=timedelta(hours=9)).does),
+    **{name: lambda post, wave=wave: wave(post, timedelta(days=30)) for name, wave in WAVES.items()},
+    "no time": lambda post: setattr(post, "time_left", 5.0),
+    "table broken": broken_table,
+}
+"""In which a message is not done when it was taken up."""
+
+
+@pytest.mark.promise(35)
+@pytest.mark.promise(38)
+@pytest.mark.parametrize("age", LATE)
+@pytest.mark.parametrize("way", WAYS)
+def test_an_old_message_is_given_up_with_a_dead_letter_whatever_keeps_it(way: str, age: timedelta) -> None:
+    post = Post(now=NOW + age)
+    WAYS[way](post)
+
+    queue = Mail(post).put(message(sent_at=NOW)).go()
+
+    assert (queue.forgotten, queue.dropped) == ([], [])
+    assert [letter["body"] for letter in post.sqs.buried] == [message()["body"]]
+    assert post.now < NOW + KEPT
+
+
+@pytest.mark.promise(35)
+@pytest.mark.parametrize(
+    ("wait", "left"),
+    [(SECOND, timedelta(hours=1)), (timedelta(minutes=31), timedelta(minutes=62)), (LONGEST, 2 * LONGEST)],
+)
+def test_a_message_waits_only_where_as_much_time_is_left_again_and_an_hour_at_least(
+    wait: timedelta, left: timedelta
+) -> None:
+    assert may_wait(KEPT - left - SECOND, wait)
+    assert not may_wait(KEPT - left, wait)
+
+
+@pytest.mark.promise(35)
+@pytest.mark.parametrize("age", LATE)
+def test_however_old_a_message_is_it_is_attempted(age: timedelta) -> None:
+    post = Post(now=NOW + age)
+
+    assert post.deliver(message(sent_at=NOW)).counts == {"delivered": 1}
+
+
+@pytest.mark.promise(35)
+def test_what_is_given_up_for_its_age_has_its_last_answer_on_record() -> None:
+    for how in ({"treatment": Treatment.LATER, "code": 429}, {"code": 500}):
+        post = Post(failing(**how), now=NOW + LATE[-1])
+        post.deliver(message(sent_at=NOW))
+
+        [delivery] = post.ledger
+        assert (delivery.status, [one.code for one in delivery.attempts]) == (Status.FAILED, [how["code"]])
+
+
+@pytest.mark.promise(29)
+@pytest.mark.promise(35)
+@pytest.mark.parametrize("age", LATE[1:])
+def test_an_old_copy_that_is_given_up_leaves_the_retry_of_the_event_alone(age: timedelta) -> None:
+    post = Post(now=NOW + age)
+    hours_to_go(post)
+    before = post.ledger
+
+    assert post.deliver(message(sent_at=NOW)).counts == {"failed": 1}
+
+    assert (post.ledger, len(post.sqs.buried)) == (before, 1)
 
 
 @pytest.mark.long

@@ -8,7 +8,7 @@ import logging
 import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from threading import Barrier
 from typing import Any
@@ -17,9 +17,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pollbridge.history.ledger import Ledger, Status
+from pollbridge.history.ledger import Claimed, Ledger, Status
+from pollbridge.history.table import LostRace, Table
 from pollbridge.model.job import JobKey
-from pollbridge.notifying.http import RESPONSE_LIMIT
+from pollbridge.notifying.deliveries import NO_TIME
+from pollbridge.notifying.http import DEADLINE, RESPONSE_LIMIT
 from pollbridge.notifying.slack.errors import CLOSED, HALF, NO_CARD, NO_THREAD, WRONG
 from pollbridge.notifying.worker import LEASE
 from tests.integration.simulated import Receivers, simulated_receivers
@@ -28,6 +30,7 @@ from tests.kit.events import recovered, unreachable
 from tests.kit.faults import Crash, Fault, throttle
 from tests.kit.posting import answers, listening
 from tests.kit.receiving import KEY
+from tests.kit.receiving import Repeating as RepeatingAll
 from tests.kit.telling import CHANNEL, TOKEN, Team, changed, words
 
 OTHER = JobKey("oration", "job", "acme", "j2")
@@ -265,6 +268,18 @@ def test_a_claim_that_the_sdk_repeats_after_another_has_taken_the_card_is_not_it
     assert team.cards == []
 
 
+@pytest.mark.promise(31)
+def test_a_release_that_the_sdk_repeats_after_another_has_taken_the_card_leaves_that_claim(team: Team) -> None:
+    cards, pk = team.receiver.cards, f"JOB#{KEY}"
+    _, claim = cards.claim(pk, team.now)
+    client = RepeatingAll(team.aws.client, lambda: cards.claim(pk, team.now))
+
+    with pytest.raises(LostRace):
+        replace(cards, table=Table(client, "history")).release(pk, claim)
+    with pytest.raises(Claimed):
+        cards.claim(pk, team.now)
+
+
 @dataclass
 class Repeating:
     """The SDK, which loses the first answer to the first claim of a card and asks again."""
@@ -316,6 +331,22 @@ def test_a_deleted_card_is_followed_by_a_new_one(team: Team) -> None:
 
     assert team.way(changed(2)) == "delivered"
     assert team.cards == [(2, [2])]
+
+
+@pytest.mark.promise(30)
+def test_a_card_that_is_begun_is_done_before_the_function_is_over(team: Team) -> None:
+    """Where it is gone it takes three calls, and each may take as long as it is let."""
+    team.tell(changed(1))
+    team.faults({"error": "message_not_found"})
+
+    def slow(_: str) -> None:
+        team.time_left -= DEADLINE
+
+    team.line.before, team.time_left, calls = slow, NO_TIME + 0.1, len(team.line.calls)
+
+    assert team.way(changed(2)) == "delivered"
+    assert team.line.calls[calls:] == ["chat.update", "chat.postMessage", "chat.postMessage"]
+    assert team.time_left > 0
 
 
 def test_resent_past_a_deleted_card_a_change_is_seen_all_the_same(team: Team) -> None:

@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 from pollbridge import config
 from pollbridge.config import Match
+from pollbridge.history.destinations import Destinations
 from pollbridge.history.entries import Entry
 from pollbridge.history.ledger import Status, deliveries_in
 from pollbridge.history.table import Table
@@ -166,6 +167,41 @@ def test_a_success_that_is_written_down_twice_resets_the_clock() -> None:
 
     assert deliver(post, 2) == {"delivered": 1}
     assert post.head.failing_since is None
+
+
+@pytest.mark.promise(37)
+def test_a_failure_that_is_written_down_twice_does_not_outlive_a_success_in_between() -> None:
+    post = Post(failing())
+    beside = Post(aws=Faulty(post.aws.client))
+    post.aws.client = Repeating(post.aws.client, beside.standing.succeeded)
+
+    post.standing.failed(post.head, NOW, DeliveryError("HTTP 500"))
+
+    assert post.head.failing_since is None
+
+
+@pytest.mark.promise(37)
+def test_enabling_that_is_repeated_leaves_what_disabled_it_in_between() -> None:
+    post = Post(failing(**GONE))
+    post.deliver(message())
+    beside = Post(failing(**GONE), NOW + timedelta(seconds=3), aws=Faulty(post.aws.client))
+    twice = Table(Repeating(post.aws.client, lambda: beside.deliver(message(2))), "history")
+
+    was = Destinations(twice).enable("team")
+
+    assert was and post.head.disabled
+    assert (post.head.version, beside.statuses["event-2"]) == (2, "failed")
+
+
+@pytest.mark.promise(37)
+def test_enabling_leaves_what_disables_it_after_the_look() -> None:
+    post = Post(failing(**GONE))
+    beside = Post(failing(**GONE), aws=Faulty(post.aws.client))
+    fail(post, 1)
+    post.aws.plan = lambda call: beside.deliver(message(2)) and None if call.operation == "update_item" else None
+
+    assert Destinations(post.table).enable("team") is None
+    assert post.head.disabled
 
 
 @pytest.mark.promise(35)

@@ -60,6 +60,8 @@ class Prompt:
         self.sqs = sqs
         self.waited: list[int] = []
         self.broken = False
+        self.queued: Callable[[], object] = lambda: None
+        """What happens as soon as something is in a destination's queue."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.sqs, name)
@@ -71,7 +73,10 @@ class Prompt:
     def send_message(self, **wish: Any) -> Any:
         if self.broken:
             raise TimeoutError("SQS is gone")
-        return self.sqs.send_message(**wish)
+        answer = self.sqs.send_message(**wish)
+        if not wish["QueueUrl"].endswith("dead_letter"):
+            self.queued()
+        return answer
 
 
 @dataclass
@@ -142,6 +147,19 @@ class Office:
         while messages := self.waiting(name, seconds=43_000):
             self._deliver(name, messages, result)
         return result
+
+    def work_at_once(self, name: str) -> None:
+        """From now on the notifier takes whatever is queued before the one who sent it goes on."""
+
+        def queued() -> None:
+            self.now = datetime.now(UTC)
+            self.work(name)
+
+        self.sqs.queued = queued
+
+    def letters(self, name: str) -> dict[str, str]:
+        """The visible dead letters: event id by message id."""
+        return {one["MessageId"]: json.loads(one["Body"])["detail"]["id"] for one in self.waiting(name, "dead_letter")}
 
     def _deliver(self, name: str, messages: list[Mapping[str, Any]], result: Result) -> None:
         """What comes back stays in the queue, invisible; the tests' clock does not move moto's."""

@@ -128,12 +128,15 @@ class Repeating:
     """A client that makes each update twice, as the SDK does when the first answer is lost."""
 
     client: Any
+    meanwhile: Callable[[], object] = lambda: None
+    """What others do between the two."""
 
     def __getattr__(self, operation: str) -> Any:
         return getattr(self.client, operation)
 
     def update_item(self, **arguments: Any) -> Any:
         self.client.update_item(**arguments)
+        self.meanwhile()
         return self.client.update_item(**arguments)
 
 
@@ -151,6 +154,7 @@ class Post:
     time_left: float = 60.0
     name: str = "team"
     type: Literal["slack", "webhook"] = "slack"
+    clock: RetryClock = field(default_factory=RetryClock)
     sqs: Sqs = field(init=False)
     queues: Any = field(init=False)
     """What speaks to the queues; a test may stand in between."""
@@ -162,7 +166,7 @@ class Post:
         self.sqs.received_at |= {message["receiptHandle"]: self.now for message in messages}
         queue = Queue(self.queues, "queue", "dead letters")
         ledger = Ledger(self.table, self.name, LEASE)
-        post = Deliveries(queue, ledger, self.standing, self.receiver, RetryClock(), lambda: self.now)
+        post = Deliveries(queue, ledger, self.standing, self.receiver, self.clock, lambda: self.now)
         return post.deliver(messages, lambda: self.time_left)
 
     @property
@@ -205,6 +209,9 @@ VISIBILITY = timedelta(minutes=6)
 MOST_RECEIVES = 1000
 """SQS itself moves what was received more often to the dead letters."""
 
+KEPT = timedelta(days=14)
+"""SQS forgets a message so long after it was sent, whatever its visibility."""
+
 BATCH = 5
 
 
@@ -220,6 +227,8 @@ class Mail:
     receives: Counter[int] = field(default_factory=Counter)
     dropped: list[int] = field(default_factory=list)
     """What SQS itself gave up."""
+    forgotten: list[int] = field(default_factory=list)
+    """What was too old when it would have come back."""
 
     def put(self, *messages: dict[str, Any]) -> Mail:
         for message in messages:
@@ -261,4 +270,8 @@ class Mail:
             return
         wait = self.post.sqs.waits.get(handle)
         visible = received + VISIBILITY if wait is None else self.post.now + timedelta(seconds=wait)
+        sent_at = int(self.messages[number]["attributes"]["SentTimestamp"]) / 1000
+        if visible >= datetime.fromtimestamp(sent_at, UTC) + KEPT:
+            self.forgotten.append(number)
+            return
         heapq.heappush(self.coming, (visible, number))

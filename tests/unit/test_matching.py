@@ -362,12 +362,37 @@ def test_what_eventbridge_takes_is_no_mistake(pattern: dict[str, Any]) -> None:
     assert mistake(pattern) is None
 
 
+AT_THE_LIMIT, BEYOND = (-5e9, 5e9, 4_999_999_999.5), (-5_000_000_001, 5_000_000_000.5, -5_000_000_000.5, 1e300)
+"""Numbers that EventBridge compares, and such that it doesn't."""
+
+
+@pytest.mark.parametrize("number", AT_THE_LIMIT)
+def test_numbers_of_up_to_five_billion_are_compared(number: float) -> None:
+    for operand in ({"numeric": ["=", number]}, {"anything-but": number}, {"anything-but": [0, number]}):
+        assert mistake({"a": [operand]}) is None
+    assert mismatch({"a": [{"numeric": ["=", number]}]}, {"a": number}) is None
+
+
+@pytest.mark.parametrize("number", BEYOND)
+def test_numbers_beyond_five_billion_are_refused_in_patterns_and_match_nothing(number: float) -> None:
+    for operand in ({"numeric": ["=", number]}, {"anything-but": number}, {"anything-but": [0, number]}):
+        assert "compares numbers up to 5 billion" in str(mistake({"a": [operand]}))
+    for sign in ("<", ">"):
+        assert mismatch({"a": [{"numeric": [sign, 0]}]}, {"a": number})
+
+
 def ors(count: int) -> dict[str, Any]:
     """So many fields with two branches each."""
     return {f"f{number}": {"$or": [{"a": [1]}, {"b": [1]}]} for number in range(count)}
 
 
+def one_of(count: int) -> dict[str, Any]:
+    return {"$or": [{f"f{number}": [1]} for number in range(count)]}
+
+
 def test_a_thousand_combinations_are_the_limit() -> None:
+    assert mistake({name: one_of(10) for name in "abc"}) is None
+    assert mistake({"a": one_of(7), "b": one_of(11), "c": one_of(13)}) is not None
     assert mistake(ors(9)) is None
     assert mistake(ors(10)) == "its $or make 1024 combinations; EventBridge takes 1000"
 

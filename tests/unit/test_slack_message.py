@@ -9,7 +9,9 @@ import pytest
 
 from pollbridge.model.change import Change, Reason, detect
 from pollbridge.model.job import JobKey, Link, Progress, Snapshot, State
+from pollbridge.notifying.slack.blocks import links
 from pollbridge.notifying.slack.message import message
+from pollbridge.notifying.slack.text import ESCAPES, fit
 from tests.unit.slack_words import (
     COUNTS,
     PULL_REQUEST,
@@ -156,6 +158,26 @@ def test_a_long_name_is_cut_and_the_verdict_stays() -> None:
 
     assert len(header(shown)) <= 150
     assert re.fullmatch(r"🟢 mentionlab · (R&amp;D )+(R|R&amp;|R&amp;D)?… succeeded", header(shown))
+
+
+@pytest.mark.promise(42)
+@pytest.mark.parametrize(("character", "units"), [("é", 1), ("字", 1), ("😀", 2), ("𝒳", 2), ("&", 5)])
+def test_lengths_are_counted_in_utf16_units_which_are_never_fewer_than_slack_counts(character: str, units: int) -> None:
+    """Slack's documents speak of characters, and don't say whether these are code points."""
+    room = 75 // units
+
+    assert fit(character * room, 75) == ESCAPES.get(character, character) * room
+    assert len(fit(character * 150, 75).encode("utf-16-le")) // 2 in range(75 - units, 76)
+
+
+@pytest.mark.promise(42)
+@pytest.mark.parametrize(("emoji", "opens"), [(1490, True), (1491, False)])
+def test_a_button_takes_an_address_of_three_thousand_utf16_units(emoji: int, opens: bool) -> None:
+    address = "https://x.test/" + "😀" * emoji + "12345"
+
+    [block] = links([{"rel": "result", "href": address}])
+
+    assert (block["type"] == "actions") is opens
 
 
 @pytest.mark.promise(42)

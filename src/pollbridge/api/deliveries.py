@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from aws_lambda_powertools.event_handler.openapi.params import Body
 
@@ -43,10 +43,13 @@ AT_ONCE = 8
 """Destinations whose dead letters are looked through at a time."""
 
 TIDYING = 5
-"""Seconds after which the answer does not wait for them any longer: a function has thirty for all."""
+"""Seconds after which nobody waits for them any longer, before the sending and after it: a function has thirty for
+all."""
 
 LOOKED_UP = 5000
 """Deliveries that are looked up for one page. What is rare may be far between: then a page is short."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +105,7 @@ class Delivering:
         names = named or [name for name in sorted(configured) if resending.hears_of(name)(told)]
         if not names:
             raise _not_sent("No destination's match lets it through: name one with `to`.")
-        items = [{"destination": name, **self._sent(told, name)} for name in names]
-        self._tidy(told, [str(item["destination"]) for item in items if item["resent"]])
+        items = self._all_sent(told, names)
         if not any(item["resent"] for item in items):
             mistakes = [Mistake(where=str(item["destination"]), what=str(item["why"])) for item in items]
             raise _not_sent("`errors` says why, by destination.", mistakes)
@@ -129,6 +131,23 @@ class Delivering:
                 return Told(entry.pk, entry.event_id, entry.detail_type, entry.event) if entry else None
         return None
 
+    def _all_sent(self, told: Told, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Send it to each, and take out of the dead letters what was there before."""
+        letters = {name: self.means.resending.dead_letters(name) for name in names}
+        held = self._at_once(told, names, lambda name: letters[name].hold_near(told.event_id))
+        items = list[dict[str, Any]]()
+
+        def settle(name: str) -> None:
+            resent = any(item["destination"] == name and item["resent"] for item in items)
+            (letters[name].delete_held if resent else letters[name].put_back)(held[name])
+
+        try:
+            for name in names:
+                items.append({"destination": name, **self._sent(told, name)})
+        finally:
+            self._at_once(told, [name for name in held if held[name]], settle)
+        return items
+
     def _sent(self, told: Told, name: str) -> dict[str, Any]:
         resending = self.means.resending
         if since := resending.disabled(name):
@@ -140,19 +159,20 @@ class Delivering:
         logger().info("resent", extra=_about(told, name))
         return {"resent": True, "why": None}
 
-    def _tidy(self, told: Told, names: Sequence[str]) -> None:
-        """Take the event out of the dead letters, as far as that goes: it was sent, whatever becomes of them."""
-        if not names:
-            return
-        drop = self.means.resending.drop_near_letters
+    def _at_once(self, told: Told, names: Sequence[str], do: Callable[[str], T]) -> dict[str, T]:
+        """Do that with the dead letters of each, as far as it goes: the event is sent whatever becomes of them."""
         pool = ThreadPoolExecutor(AT_ONCE)
-        begun = {name: pool.submit(drop, name, {told.event_id}) for name in names}
+        begun = {name: pool.submit(do, name) for name in names}
         done, _ = wait(begun.values(), TIDYING)
         pool.shutdown(wait=False, cancel_futures=True)
+        results: dict[str, T] = {}
         for name, future in begun.items():
             error = future.exception() if future in done else TimeoutError(f"not done within {TIDYING} seconds")
             if error:
                 logger().warning("dead letters stay", exc_info=error, extra=_about(told, name))
+            else:
+                results[name] = future.result()
+        return results
 
 
 def _about(told: Told, destination: str) -> dict[str, str]:

@@ -151,11 +151,14 @@ def resend(event_id: str, destination: str | None, as_json: bool) -> None:
 def _sent(resending: Resending, told: Told, name: str) -> dict[str, Any]:
     if since := resending.disabled(name):
         return {"resent": False, "why": f"disabled since {iso(since)}: run `pollbridge enable {name}` first"}
+    letters = resending.dead_letters(name)
+    # A letter that comes after the sending is of another failure.
+    before = {letter.message_id for letter in letters.all() if letter.is_about(told.event_id)}
     try:
         resending.send(told, name, datetime.now(UTC))
     except Claimed:
         return {"resent": False, "why": "it is being delivered at this moment"}
-    resending.drop_letters(name, {told.event_id})
+    letters.delete(before)
     return {"resent": True, "why": None}
 
 

@@ -42,9 +42,10 @@ class Cards:
     destination: str
     lease: timedelta
 
-    def claim(self, pk: str, now: datetime) -> Card | None:
-        """Take the card up, posted or not. Raises Claimed while another holds it."""
-        mine = {"S": uuid.uuid4().hex}
+    def claim(self, pk: str, now: datetime) -> tuple[Card | None, str]:
+        """Take the card up, posted or not. Returns it, and the token for `release`. Raises Claimed while it is held."""
+        token = uuid.uuid4().hex
+        mine = {"S": token}
         claim = setting(
             pk,
             self._sk,
@@ -53,11 +54,11 @@ class Cards:
             values={":now": {"S": sortable(now)}},
         )
         try:
-            return card_of(self.table.update(claim, ReturnValues="ALL_NEW"))
+            return card_of(self.table.update(claim, ReturnValues="ALL_NEW")), token
         except LostRace as race:
             # The SDK asked twice because the first answer was lost: then the claim that is in the way is this one.
             if race.item and race.item.get("claim") == mine:
-                return card_of(race.item)
+                return card_of(race.item), token
             raise Claimed from None
 
     def keep(self, pk: str, card: Card) -> None:
@@ -70,9 +71,11 @@ class Cards:
         }
         self.table.update(setting(pk, self._sk, when="attribute_exists(PK)", set_=shown, values={}))
 
-    def release(self, pk: str) -> None:
+    def release(self, pk: str, token: str) -> None:
+        """Give this claim back. Raises LostRace where it is no longer there, so that another's stays."""
+        held = {":held": {"S": token}}
         self.table.update(
-            setting(pk, self._sk, when="attribute_exists(PK)", set_={}, remove=("claim", "claimed_until"), values={})
+            setting(pk, self._sk, when="claim = :held", set_={}, remove=("claim", "claimed_until"), values=held)
         )
 
     @property

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from pollbridge.history.table import HEAD, Item, LostRace, Table, moment, number, setting, text
+from pollbridge.history.table import HEAD, Item, LostRace, Table, moment, new_token, number, setting, text
 from pollbridge.model.event import Cause
 from pollbridge.model.instant import sortable
 
@@ -40,6 +41,8 @@ class DestinationHead:
     incarnation: str = field(default_factory=lambda: uuid.uuid4().hex)
     version: int = 0
     """Of the last of its events."""
+    token: str | None = None
+    """Of the last write."""
 
     @property
     def trouble_since(self) -> datetime | None:
@@ -57,12 +60,16 @@ def destination_of(item: Item) -> DestinationHead:
         disabled=Disabled(since, Cause(item["disabled_reason"]["S"]), item["disabled_error"]["S"]) if since else None,
         incarnation=text(item, "incarnation") or uuid.uuid4().hex,
         version=number(item, "version"),
+        token=text(item, "token"),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Destinations:
-    """The heads of the destinations. Every write is conditional: who comes late changes nothing."""
+    """The heads of the destinations. Every write is conditional: who comes late changes nothing.
+
+    Late comes a write, too, that the SDK repeats because its response was lost.
+    """
 
     table: Table
 
@@ -70,14 +77,12 @@ class Destinations:
         return destination_of(self.table.get(destination_pk(destination), HEAD) or {})
 
     def failed(self, destination: str, head: DestinationHead, at: datetime, since: datetime) -> None:
-        """Remember a failure, and the first of those in a row; dropped if another came first, or a success since."""
-        before = head.failing_since
-        when = "failing_since = :before" if before else "attribute_not_exists(failing_since)"
+        """Remember a failure, and the first of those in a row; dropped if anything was written since `head`."""
         self._unless_lost(
             destination,
-            when,
+            "#token = :seen" if head.token else "attribute_not_exists(#token)",
             {"failing_since": {"S": sortable(since)}, "failed_at": {"S": sortable(at)}},
-            values={":before": {"S": sortable(before)}} if before else {},
+            values={":seen": {"S": head.token}} if head.token else {},
         )
 
     def succeeded(self, destination: str) -> None:
@@ -118,23 +123,34 @@ class Destinations:
                 "disabled_error": {"S": disabled.error},
                 "incarnation": {"S": head.incarnation},
                 "version": {"N": str(version)},
+                "token": {"S": new_token()},
             },
             values=values,
         )
         self.table.transact({"Update": update | {"TableName": self.table.name}}, entry)
 
     def enable(self, destination: str) -> Disabled | None:
-        """Deliver again, with a clean record. Returns what had disabled it; None when nothing had."""
+        """Deliver again, with a clean record. Returns what had disabled it; None when nothing had.
+
+        What disables it later than that is left.
+        """
         disabled = self.head(destination).disabled
         told = ("disabled_since", "disabled_reason", "disabled_error", "failing_since", "failed_at", "waits_until")
-        self._unless_lost(destination, "attribute_exists(PK)", {}, remove=told)
+        since = {":since": {"S": sortable(disabled.since)}} if disabled else {}
+        when = "disabled_since = :since" if disabled else "attribute_not_exists(disabled_since)"
+        self._unless_lost(destination, f"attribute_exists(PK) AND {when}", {}, remove=told, values=since)
         return disabled
 
     def _unless_lost(
         self, destination: str, when: str, set_: Item, *, remove: tuple[str, ...] = (), values: Item | None = None
     ) -> None:
-        update = setting(destination_pk(destination), HEAD, when=when, set_=set_, remove=remove, values=values or {})
-        try:
-            self.table.update(update)
-        except LostRace:
-            return
+        with suppress(LostRace):
+            self.table.update_once(
+                destination_pk(destination),
+                HEAD,
+                when=when,
+                set_=set_,
+                remove=remove,
+                values=values or {},
+                token=new_token(),
+            )

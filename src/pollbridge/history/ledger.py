@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 from pydantic import BaseModel
 
 from pollbridge.history.entries import expiry
 from pollbridge.history.heads import job_pk
-from pollbridge.history.table import Item, LostRace, Table, key, moment, number, setting, text
+from pollbridge.history.table import Item, LostRace, Table, key, moment, new_token, number, text
 from pollbridge.model.instant import sortable
 from pollbridge.model.job import JobKey
 
@@ -32,6 +31,9 @@ ATTRIBUTES = (
 
 UNDER_WAY = ("claim", "claimed_until", "next_attempt_at", "waiting_since")
 """Attributes that only a pending delivery has."""
+
+REQUEUED = ("attempts", "earlier", "next_attempt_at")
+"""Attributes that every delivery has which was begun anew, and not every other."""
 
 FORSAKEN = timedelta(hours=12)
 """A message comes back sooner than that: SQS hides a received one no longer."""
@@ -76,6 +78,8 @@ class Delivery:
     claimed_until: datetime | None
     waiting_since: datetime | None
     """Since when it has only been put off, without an attempt."""
+    claim: str | None = None
+    """Names the claim that holds it."""
 
     @property
     def tries(self) -> int:
@@ -124,12 +128,24 @@ def delivery_of(item: Item) -> Delivery:
         next_attempt_at=moment(item, "next_attempt_at"),
         claimed_until=moment(item, "claimed_until"),
         waiting_since=moment(item, "waiting_since"),
+        claim=text(item, "claim"),
     )
 
 
 @dataclass(frozen=True, slots=True)
+class Requeued:
+    """A delivery that was begun anew, and how to undo that."""
+
+    pk: str
+    event_id: str
+    before: Item | None
+    """The item as it was read; None where there was none."""
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
-    """The deliveries to one destination."""
+    """The deliveries to one destination. Every write is conditional, and sets a `token` of its own."""
 
     table: Table
     destination: str
@@ -138,33 +154,33 @@ class Ledger:
 
     def claim(self, pk: str, event_id: str, version: int, now: datetime) -> Delivery:
         """Take a delivery up. Returns it as it stands; a finished one is not claimed. Raises Claimed or NotDue."""
-        mine = {"S": uuid.uuid4().hex}
-        claim = setting(
-            pk,
-            delivery_sk(event_id, self.destination),
-            when="(attribute_not_exists(PK) OR #status = :status) AND"
-            " (attribute_not_exists(claimed_until) OR claimed_until <= :now) AND"
-            " (attribute_not_exists(next_attempt_at) OR next_attempt_at <= :soon)",
-            set_={
-                "status": {"S": Status.PENDING},
-                "version": {"N": str(version)},
-                "claim": mine,
-                "claimed_until": {"S": sortable(now + self.lease)},
-                "expires_at": expiry(now, KEEP),
-            },
-            values={":now": {"S": sortable(now)}, ":soon": {"S": sortable(now + EARLY)}},
-        )
+        token = new_token()
         try:
-            return delivery_of(self.table.update(claim, ReturnValues="ALL_NEW"))
+            item = self._write(
+                pk,
+                event_id,
+                when="(attribute_not_exists(PK) OR #status = :status) AND"
+                " (attribute_not_exists(claimed_until) OR claimed_until <= :now) AND"
+                " (attribute_not_exists(next_attempt_at) OR next_attempt_at <= :soon)",
+                set_={
+                    "status": {"S": Status.PENDING},
+                    "version": {"N": str(version)},
+                    "claim": {"S": token},
+                    "claimed_until": {"S": sortable(now + self.lease)},
+                    "expires_at": expiry(now, KEEP),
+                },
+                values={":now": {"S": sortable(now)}, ":soon": {"S": sortable(now + EARLY)}},
+                token=token,
+            )
         except LostRace as race:
             if race.item is None:
                 raise Claimed from None
             delivery = delivery_of(race.item)
-            # The SDK asked twice because the first answer was lost: then the claim that is in the way is this one.
-            if not delivery.status.finished and race.item.get("claim") != mine:
+            if not delivery.status.finished:
                 delivery.check(now)
                 raise Claimed from None
             return delivery
+        return delivery_of(item)
 
     def finish(
         self,
@@ -176,43 +192,43 @@ class Ledger:
     ) -> None:
         """Write down what an attempt came to (None: it was none), and let go of the claim.
 
-        Raises LostRace on a delivery that another finished.
+        What comes back changes nothing where another has claimed it meanwhile. Raises LostRace on a delivery that
+        another finished.
         """
         attempts = [*delivery.attempts, attempt] if attempt else delivery.attempts
-        set_: dict[str, Any] = {"status": {"S": status}, "attempts": {"S": _compact(attempts)}}
         moments = {"next_attempt_at": next_attempt_at, "waiting_since": waiting_since}
-        set_ |= {name: {"S": sortable(moment)} for name, moment in moments.items() if moment}
-        update = setting(
-            delivery.pk,
-            delivery_sk(delivery.event_id, self.destination),
-            when="#status = :pending",
-            set_=set_,
-            remove=["claim", "claimed_until", *(name for name, moment in moments.items() if not moment)],
-            values={":pending": {"S": Status.PENDING}},
-        )
+        held = {} if status.finished or not delivery.claim else {":held": {"S": delivery.claim}}
         try:
-            self.table.update(update)
+            self._write(
+                delivery.pk,
+                delivery.event_id,
+                when="#status = :pending" + (" AND claim = :held" if held else ""),
+                set_={
+                    "status": {"S": status},
+                    "attempts": {"S": _compact(attempts)},
+                    **{name: {"S": sortable(moment)} for name, moment in moments.items() if moment},
+                },
+                remove=["claim", "claimed_until", *(name for name, moment in moments.items() if not moment)],
+                values={":pending": {"S": Status.PENDING}, **held},
+            )
         except LostRace as race:
-            # It may be finished by this very call, whose first answer was lost.
-            if not race.item or any(race.item.get(name) != set_[name] for name in ("status", "attempts")):
+            if not (held and race.item and not delivery_of(race.item).status.finished):
                 raise
 
     def put_off(self, pk: str, event_id: str, version: int, now: datetime) -> datetime:
         """Note that a delivery waits without an attempt. Returns since when it does."""
-        update = setting(
-            pk,
-            delivery_sk(event_id, self.destination),
-            when="(attribute_not_exists(PK) OR #status = :status) AND attribute_not_exists(waiting_since)",
-            set_={
-                "status": {"S": Status.PENDING},
-                "version": {"N": str(version)},
-                "waiting_since": {"S": sortable(now)},
-                "expires_at": expiry(now, KEEP),
-            },
-            values={},
-        )
         try:
-            self.table.update(update)
+            self._write(
+                pk,
+                event_id,
+                when="(attribute_not_exists(PK) OR #status = :status) AND attribute_not_exists(waiting_since)",
+                set_={
+                    "status": {"S": Status.PENDING},
+                    "version": {"N": str(version)},
+                    "waiting_since": {"S": sortable(now)},
+                    "expires_at": expiry(now, KEEP),
+                },
+            )
         except LostRace as race:
             # It waits already; or it was finished a moment ago, as the message will find.
             return (delivery_of(race.item).waiting_since if race.item else None) or now
@@ -220,22 +236,23 @@ class Ledger:
 
     def close(self, pk: str, event_id: str, version: int, status: Status, now: datetime) -> None:
         """Finish a delivery that nobody attempts; a finished one stays as it is. Raises Claimed."""
-        update = setting(
-            pk,
-            delivery_sk(event_id, self.destination),
-            when="(attribute_not_exists(PK) OR #status = :pending) AND"
-            " (attribute_not_exists(claimed_until) OR claimed_until <= :now)",
-            set_={"status": {"S": status}, "version": {"N": str(version)}, "expires_at": expiry(now, KEEP)},
-            remove=UNDER_WAY,
-            values={":pending": {"S": Status.PENDING}, ":now": {"S": sortable(now)}},
-        )
         try:
-            self.table.update(update)
+            self._write(
+                pk,
+                event_id,
+                when="(attribute_not_exists(PK) OR #status = :pending) AND"
+                " (attribute_not_exists(claimed_until) OR claimed_until <= :now)",
+                set_={"status": {"S": status}, "version": {"N": str(version)}, "expires_at": expiry(now, KEEP)},
+                remove=UNDER_WAY,
+                values={":pending": {"S": Status.PENDING}, ":now": {"S": sortable(now)}},
+            )
         except LostRace as race:
             if race.item is None or not delivery_of(race.item).status.finished:
                 raise Claimed from None
 
-    def again(self, pk: str, event_id: str, version: int, now: datetime, seen: tuple[Status | None, ...] = ()) -> None:
+    def again(
+        self, pk: str, event_id: str, version: int, now: datetime, seen: tuple[Status | None, ...] = ()
+    ) -> Requeued:
         """Have it delivered once more, with all the attempts of a new one, if it still is in a state that was seen.
 
         None of `seen` stands for no delivery; nothing at all for whatever became of it. The earlier attempts stay on
@@ -243,38 +260,80 @@ class Ledger:
         Raises Claimed while it is being attempted, and where it is in another state by now.
         """
         for _ in range(2):
-            item = self.table.get(pk, delivery_sk(event_id, self.destination)) or {}
+            item = self.table.get(pk, delivery_sk(event_id, self.destination))
             delivery = delivery_of(item) if item else None
             if seen and (delivery.status if delivery else None) not in seen:
                 break
             attempts = delivery.attempts if delivery else ()
-            as_read = {f":{name}": item[name] for name in ("status", "attempts") if name in item}
+            as_read = {":read": item["token"]} if item and "token" in item else {}
             conditions = [
                 "(attribute_not_exists(claimed_until) OR claimed_until <= :now)",
-                "attempts = :attempts_read" if ":attempts" in as_read else "attribute_not_exists(attempts)",
-                "#status = :status_read" if ":status" in as_read else "attribute_not_exists(PK)",
+                "#token = :read" if as_read else "attribute_not_exists(#token)",
             ]
-            update = setting(
-                pk,
-                delivery_sk(event_id, self.destination),
-                when=" AND ".join(conditions),
-                set_={
-                    "status": {"S": Status.PENDING},
-                    "version": {"N": str(version)},
-                    "attempts": {"S": _compact(attempt.model_copy(update={"response": None}) for attempt in attempts)},
-                    "earlier": {"N": str(len(attempts))},
-                    "next_attempt_at": {"S": sortable(now)},
-                    "expires_at": expiry(now, KEEP),
-                },
-                remove=("claim", "claimed_until", "waiting_since"),
-                values={":now": {"S": sortable(now)}, **{f"{name}_read": value for name, value in as_read.items()}},
-            )
+            requeued = Requeued(pk, event_id, item, new_token())
             try:
-                self.table.update(update)
+                self._write(
+                    pk,
+                    event_id,
+                    when=" AND ".join(conditions),
+                    set_={
+                        "status": {"S": Status.PENDING},
+                        "version": {"N": str(version)},
+                        "attempts": {"S": _compact(one.model_copy(update={"response": None}) for one in attempts)},
+                        "earlier": {"N": str(len(attempts))},
+                        "next_attempt_at": {"S": sortable(now)},
+                        "expires_at": expiry(now, KEEP),
+                    },
+                    remove=("claim", "claimed_until", "waiting_since"),
+                    values={":now": {"S": sortable(now)}, **as_read},
+                    token=requeued.token,
+                )
             except LostRace:
                 continue
-            return
+            except BaseException:
+                # Whether it was written is not known.
+                self.restore(requeued)
+                raise
+            return requeued
         raise Claimed
+
+    def restore(self, requeued: Requeued) -> None:
+        """Undo `again`: the delivery is as it was read, unless anybody has written to it since.
+
+        Where there was none a pending one stays, which nobody holds and no moment delays.
+        """
+        before = requeued.before or {"status": {"S": Status.PENDING}}
+        kept = {name: value for name, value in before.items() if name not in {"PK", "SK", "token"}}
+        with suppress(LostRace):
+            self._write(
+                requeued.pk,
+                requeued.event_id,
+                when="#token = :requeued",
+                set_=kept,
+                remove=[name for name in REQUEUED if name not in kept],
+                values={":requeued": {"S": requeued.token}},
+            )
+
+    def _write(
+        self,
+        pk: str,
+        event_id: str,
+        *,
+        when: str,
+        set_: Item,
+        remove: Sequence[str] = (),
+        values: Item | None = None,
+        token: str | None = None,
+    ) -> Item:
+        return self.table.update_once(
+            pk,
+            delivery_sk(event_id, self.destination),
+            when=when,
+            set_=set_,
+            remove=remove,
+            values=values or {},
+            token=token or new_token(),
+        )
 
     def of(self, pk: str, event_id: str) -> Delivery | None:
         """The delivery of that event, None while it is only queued."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from pollbridge.history.destinations import DestinationHead
 from pollbridge.history.ledger import Attempt, Claimed, Delivery, Ledger, NotDue, Status
 from pollbridge.history.table import LostRace
@@ -17,11 +19,13 @@ from pollbridge.model.instant import iso
 from pollbridge.model.job import clip
 from pollbridge.notifying.fate import Fate, Parcel, Result
 from pollbridge.notifying.notice import DeliveryError, Notice, Notifier, NotYet, Treatment
-from pollbridge.notifying.retries import ELSEWHERE, LONGEST, OLDEST, STEPS, RetryClock
+from pollbridge.notifying.retries import ELSEWHERE, LONGEST, OLDEST, STEPS, RetryClock, may_wait
 from pollbridge.notifying.standing import Standing
 
 NO_TIME = 35.0
-"""Seconds: with less than this left of the invocation no attempt is begun. A card takes three calls of ten."""
+"""Seconds: with less than this left of the invocation no attempt is begun. A card whose message is gone takes three
+calls of ten (http.DEADLINE), and five are for the queue and the table. A function that ends in the middle tells Slack
+twice."""
 
 RESPONSE_KEPT = 2048
 """Bytes of a receiver's answer that the ledger keeps."""
@@ -77,12 +81,11 @@ class Deliveries:
         for message in messages:
             notice = _read(message)
             try:
-                fate = self._one(message, notice) if time_left() > NO_TIME else self._put_off(message, SOON, "no time")
+                fate = self._one(message, notice) if time_left() > NO_TIME else self._leave(message, SOON, "no time")
             except LostRace:
                 fate = Fate("already_done")
             except Exception as error:  # noqa: BLE001 - one message never harms the others
-                # The table's or the queue's trouble: the message comes back by itself when it is visible again.
-                fate = Fate("broke", reason=type(error).__name__)
+                fate = self._broke(message, type(error).__name__)
                 result.errors[type(error).__name__] += 1
             result.add(message, notice if isinstance(notice, Notice) else None, fate)
         return result
@@ -111,9 +114,9 @@ class Deliveries:
         except NotYet as soon:
             return self._later(message, notice, soon.pause, known)
         except Claimed:
-            return self._put_off(message, ELSEWHERE, "claimed elsewhere")
+            return self._leave(message, ELSEWHERE, "claimed elsewhere")
         except NotDue as early:
-            return self._put_off(message, early.until - now, "not due yet")
+            return self._leave(message, early.until - now, "not due yet")
         return self._attempt(message, parcels, head) if parcels else Fate("already_done")
 
     def _claimed(self, notice: Notice, together: Sequence[Notice], now: datetime) -> list[Parcel]:
@@ -190,7 +193,7 @@ class Deliveries:
     ) -> Fate:
         tries = parcels[0].delivery.tries + 1
         pause = self.clock.wait(tries, error.retry_after) if error.treatment is Treatment.RETRY else None
-        if pause is None:
+        if pause is None or not may_wait(self._age(message), pause):
             return self._give_up(message, parcels, attempt)
         self._write_down(parcels, Status.PENDING, attempt, self.now() + pause)
         return replace(
@@ -200,12 +203,12 @@ class Deliveries:
     def _told_to_wait(
         self, message: Mapping[str, Any], parcels: list[Parcel], attempt: Attempt, error: DeliveryError
     ) -> Fate:
-        """Being told to come later is no attempt and exhausts nothing; 36 hours of it do."""
+        """Being told to come later is no attempt and exhausts nothing; 36 hours of it do, and the message's age."""
         delivery, now = parcels[0].delivery, self.now()
         waited = now - (delivery.waiting_since or now)
-        if waited > OLDEST:
-            return self._give_up(message, parcels, attempt)
         pause = error.wait or self.clock.wait(min(delivery.tries + 1, len(STEPS)), error.retry_after, waited) or SOON
+        if waited > OLDEST or not may_wait(self._age(message), pause):
+            return self._give_up(message, parcels, attempt)
         self._write_down(parcels, Status.PENDING, None, now + pause, now)
         if error.wait:
             self.standing.told_to_wait(now + pause)
@@ -247,15 +250,30 @@ class Deliveries:
             self._write_down(parcels, Status.PENDING, None, self.now())
 
     def _later(self, message: Mapping[str, Any], notice: Notice, pause: timedelta, delivery: Delivery | None) -> Fate:
-        """Come back without an attempt; 36 hours of that are enough."""
+        """Come back without an attempt; 36 hours of that are enough, and less where the message is old."""
         now, waiting_since = self.now(), delivery.waiting_since if delivery else None
         since = waiting_since or self.ledger.put_off(notice.pk, notice.event_id, notice.version, now)
-        if now - since <= OLDEST:
+        if now - since <= OLDEST and may_wait(self._age(message), pause):
             return self._put_off(message, pause, "not yet")
         self.queue.bury(message, FORGOTTEN)
         with suppress(Claimed):
             self.ledger.close(notice.pk, notice.event_id, notice.version, Status.FAILED, now)
         return Fate("failed", reason=FORGOTTEN)
+
+    def _leave(self, message: Mapping[str, Any], pause: timedelta, reason: str) -> Fate:
+        """Come back without a word in the ledger: another may be at work on the event."""
+        if may_wait(self._age(message), pause):
+            return self._put_off(message, pause, reason)
+        self.queue.bury(message, FORGOTTEN)
+        return Fate("failed", reason=FORGOTTEN)
+
+    def _broke(self, message: Mapping[str, Any], error: str) -> Fate:
+        """The table's or the queue's trouble: the message comes back by itself when it is visible again."""
+        if not may_wait(self._age(message), timedelta()):
+            with suppress(BotoCoreError, ClientError):
+                self.queue.bury(message, error)
+                return Fate("failed", reason=error)
+        return Fate("broke", reason=error)
 
     def _age(self, message: Mapping[str, Any]) -> timedelta:
         sent_at = int(message["attributes"]["SentTimestamp"]) / 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,28 +18,12 @@ from pollbridge.history.ledger import Claimed, Delivery, Ledger, Status, deliver
 from pollbridge.history.table import Table
 from pollbridge.history.timeline import Timeline, Told
 from pollbridge.matching import mismatch
-from pollbridge.notifying.notice import Notice
+from pollbridge.notifying.dead_letters import DeadLetters
 from pollbridge.notifying.outcomes import CHUNK
 from pollbridge.notifying.retries import LEASE
 from pollbridge.routing import SOURCE, pattern
 
 THREADS = 8
-
-GLANCE = 120
-"""Seconds for which a dead letter that is looked at stays invisible, at the longest."""
-
-LISTEN = 1
-"""Seconds until there is nothing more: asked without waiting, SQS looks at some of its servers only.
-https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html"""
-
-TEN = 10
-"""Messages that one call to SQS can be about."""
-
-ROUNDS = 3
-"""Times that SQS is asked for dead letters by `drop_near_letters`."""
-
-HOLD = 30
-"""Seconds for which a letter that it looked at stays invisible where it could not be put back."""
 
 RECOVERED = frozenset({Status.FAILED, Status.DISABLED})
 """What `recover` sends again, beside what was never taken up, or is pending with no message left to bring it back. What
@@ -83,12 +67,13 @@ class Resending:
             if told.event_id == event_id:
                 return told
         for name in self.queues:
-            letters = self._letters(name)
-            self._put_back(name, letters)
-            for letter in letters:
-                if letter.told and letter.told.event_id == event_id:
+            for letter in self.dead_letters(name).all():
+                if letter.is_about(event_id):
                     return letter.told
         return None
+
+    def dead_letters(self, destination: str) -> DeadLetters:
+        return DeadLetters(self.sqs, self.queues[destination]["dead_letter"])
 
     def hears_of(self, destination: str) -> Callable[[Told], bool]:
         """Whether the destination's rule lets an event through."""
@@ -103,13 +88,13 @@ class Resending:
         """
         version = int(json.loads(told.event)["version"])
         ledger = Ledger(self.table, destination, LEASE)
-        ledger.again(told.pk, told.event_id, version, now, seen)
+        requeued = ledger.again(told.pk, told.event_id, version, now, seen)
         body = json.dumps({**_event(told), "resent": True}, ensure_ascii=False, separators=(",", ":"))
         try:
             self.sqs.send_message(QueueUrl=self.queues[destination]["queue"], MessageBody=body)
         except BaseException:
-            # What may be in no queue is not under way: `recover` would leave it alone for ever.
-            ledger.close(told.pk, told.event_id, version, Status.FAILED, now)
+            # What may be in no queue is not under way, and a retry that was waiting still is.
+            ledger.restore(requeued)
             raise
 
     def recover(
@@ -127,6 +112,7 @@ class Resending:
         `done` is told how many events were looked at.
         """
         recovery, arrives = Recovery(), set[str]()
+        letters = [] if only_count else self.dead_letters(destination).all()
         events = Timeline(self.table).oldest_first(since, until)
         with ThreadPoolExecutor(THREADS) as pool:
             for chunk in _chunks(filter(self.hears_of(destination), events), CHUNK):
@@ -147,8 +133,9 @@ class Resending:
                     else:
                         recovery.left[Status.PENDING] += 1
                 done(len(chunk))
-        if not only_count:
-            recovery.letters = self.drop_letters(destination, arrives)
+        # A letter that came since is of another failure.
+        gone = {letter.message_id for letter in letters if letter.told and letter.told.event_id in arrives}
+        recovery.letters = self.dead_letters(destination).delete(gone)
         return recovery
 
     def _again(self, wrong: Wrong, destination: str, now: datetime) -> bool:
@@ -163,65 +150,6 @@ class Resending:
         for told in chunk:
             yield told, found.get((told.event_id, destination))
 
-    def drop_letters(self, destination: str, sent: Container[str]) -> int:
-        """Take the dead letters of these events out of their queue. Returns how many there were."""
-        letters = self._letters(destination)
-        gone = [letter for letter in letters if letter.told and letter.told.event_id in sent]
-        stays = [letter for letter in letters if not (letter.told and letter.told.event_id in sent)]
-        for few in _chunks(gone, TEN):
-            entries = [{"Id": str(n), "ReceiptHandle": letter.receipt} for n, letter in enumerate(few)]
-            self.sqs.delete_message_batch(QueueUrl=self._dead_letter_url(destination), Entries=entries)
-        self._put_back(destination, stays)
-        return len(gone)
-
-    def drop_near_letters(self, destination: str, sent: Container[str]) -> None:
-        """The same for the few dead letters that SQS has at hand: for whoever is waited for.
-
-        Each is a call of its own: AWS allows a batch to whoever may do it singly, the emulator does not.
-        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
-        """
-        url = self._dead_letter_url(destination)
-        gone, stays = list[str](), list[str]()
-        try:
-            for _ in range(ROUNDS):
-                answer = self.sqs.receive_message(
-                    QueueUrl=url, MaxNumberOfMessages=TEN, VisibilityTimeout=HOLD, WaitTimeSeconds=0
-                )
-                for message in answer.get("Messages", ()):
-                    told = _told(message["Body"])
-                    (gone if told and told.event_id in sent else stays).append(message["ReceiptHandle"])
-            for receipt in gone:
-                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=receipt)
-        finally:
-            for receipt in stays:
-                self.sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=receipt, VisibilityTimeout=0)
-
-    def _letters(self, destination: str) -> list[_Letter]:
-        """All the dead letters, each once. They are invisible until they are put back."""
-        letters: dict[str, _Letter] = {}
-        while True:
-            answer = self.sqs.receive_message(
-                QueueUrl=self._dead_letter_url(destination),
-                MaxNumberOfMessages=TEN,
-                VisibilityTimeout=GLANCE,
-                WaitTimeSeconds=LISTEN,
-            )
-            before = len(letters)
-            for message in answer.get("Messages", ()):
-                letters[message["MessageId"]] = _Letter(message["ReceiptHandle"], _told(message["Body"]))
-            if len(letters) == before:
-                return list(letters.values())
-
-    def _put_back(self, destination: str, letters: Iterable[_Letter]) -> None:
-        for few in _chunks(letters, TEN):
-            entries = [
-                {"Id": str(n), "ReceiptHandle": letter.receipt, "VisibilityTimeout": 0} for n, letter in enumerate(few)
-            ]
-            self.sqs.change_message_visibility_batch(QueueUrl=self._dead_letter_url(destination), Entries=entries)
-
-    def _dead_letter_url(self, destination: str) -> str:
-        return self.queues[destination]["dead_letter"]
-
     def disabled(self, destination: str) -> datetime | None:
         """Since when the destination is disabled; None when it isn't."""
         disabled = Destinations(self.table).head(destination).disabled
@@ -231,20 +159,6 @@ class Resending:
         """Until when the destination asks to be left alone; None when it doesn't."""
         until = Destinations(self.table).head(destination).waits_until
         return until if until and until > now else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Letter:
-    receipt: str
-    told: Told | None
-
-
-def _told(body: str) -> Told | None:
-    try:
-        notice = Notice.read(body)
-        return Told(notice.pk, notice.event_id, notice.detail_type, json.dumps(notice.detail, ensure_ascii=False))
-    except ValueError:
-        return None
 
 
 def _event(told: Told) -> dict[str, Any]:

@@ -35,6 +35,19 @@ LEASE = timedelta(seconds=75)
 OLDEST = timedelta(hours=36)
 """What is only ever put off without an attempt is given up at this age."""
 
+KEPT = timedelta(days=14)
+"""SQS deletes a message so long after it was first sent, whatever its visibility: the retention of the queues."""
+
+LAST_HOUR = timedelta(hours=1)
+
+
+def may_wait(age: timedelta, wait: timedelta) -> bool:
+    """Whether a message of that age may wait so long and is still in its queue then.
+
+    As much time again, and an hour at least, is left for it to be taken up late.
+    """
+    return KEPT - age > max(2 * wait, LAST_HOUR)
+
 
 @dataclass(frozen=True, slots=True)
 class RetryClock:

@@ -73,7 +73,7 @@ class SlackNotifier:
     def _show(self, api: Api, notice: Notice) -> None:
         """Bring the job's card up to date, and add the change to its thread."""
         try:
-            standing = self.cards.claim(notice.pk, self.now())
+            standing, claim = self.cards.claim(notice.pk, self.now())
         except Claimed:
             raise NotYet(CARD_IS_TAKEN) from None
         try:
@@ -82,7 +82,7 @@ class SlackNotifier:
         finally:
             # What is told is told: a claim that can't be given back runs out by itself.
             with suppress(BotoCoreError, ClientError, LostRace):
-                self.cards.release(notice.pk)
+                self.cards.release(notice.pk, claim)
 
     def _card(self, api: Api, notice: Notice, standing: Card | None) -> Card:
         """The card as it stands now: an older version than it shows changes nothing.
