@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -91,6 +92,8 @@ class ConnectionHead:
     """The last requests, for the limits that go over more than one sweep."""
     died: bool = False
     """The last sweep never gave its lease back."""
+    moved: tuple[JobKey, ...] = ()
+    """Jobs that the last sweep moved in the calendar and that fall due in the next: its index may not show them yet."""
     in_the_way: int = 0
     """Sweeps in a row in which the reading of lists kept all polls from being made."""
     health: Health = WELL
@@ -119,6 +122,7 @@ def connection_of(item: Item) -> ConnectionHead:
         waits_until=moment(item, "waits_until"),
         sent=Sent(number(item, "sent"), sent_at) if sent_at else None,
         died="lease_owner" in item,
+        moved=tuple(JobKey.parse(key) for key in json.loads(text(item, "moved") or "[]")),
         in_the_way=number(item, "in_the_way"),
         health=Health.read(text(item, "health")),
         incarnation=text(item, "incarnation") or uuid.uuid4().hex,
@@ -218,6 +222,7 @@ class Connections:
             "waits_until": {"S": sortable(waits)} if waits else None,
             "sent": {"N": str(sent.count)} if sent else None,
             "sent_at": {"S": sortable(sent.last_at)} if sent else None,
+            "moved": {"S": json.dumps([str(key) for key in left.moved])} if left.moved else None,
             "in_the_way": {"N": str(left.in_the_way)} if left.in_the_way else None,
             "health": {"S": str(left.health)} if left.health != WELL else None,
             "incarnation": {"S": left.incarnation} if version else None,

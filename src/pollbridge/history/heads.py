@@ -368,10 +368,11 @@ class Heads:
         found = self.many(list(dict.fromkeys(head.key for head in heads if head.watched)))
         return [new if (new := found.get(head.key)) and new.version == head.version else head for head in heads]
 
-    def known(self, keys: Sequence[JobKey]) -> dict[JobKey, DueJob | None]:
+    def known(self, keys: Sequence[JobKey], *, consistent: bool = False) -> dict[JobKey, DueJob | None]:
         """Those of the jobs that have a head, with their rows; None for one that is not followed."""
         found: dict[JobKey, DueJob | None] = {}
-        for item in self.table.batch([key(job_pk(job), HEAD) for job in keys], ("PK", "due_slot", "due_row")):
+        wanted, attributes = [key(job_pk(job), HEAD) for job in keys], ("PK", "due_slot", "due_row")
+        for item in self.table.batch(wanted, attributes, consistent=consistent):
             job, slot = job_key(item["PK"]["S"]), text(item, "due_slot")
             found[job] = DueJob(job, Slot.read(slot), DueRow.read(item["due_row"]["S"])) if slot else None
         return found

@@ -119,13 +119,18 @@ class Table:
             options["IndexName"] = index
         return self._pages(self.client.query, options)
 
-    def batch(self, keys: Sequence[Item], attributes: Sequence[str]) -> Iterator[Item]:
-        """Those of the items that exist, in any order, with these attributes; eventually consistent."""
+    def batch(self, keys: Sequence[Item], attributes: Sequence[str], *, consistent: bool = False) -> Iterator[Item]:
+        """Those of the items that exist, in any order, with these attributes; eventually consistent unless told."""
         names = {f"#{number}": name for number, name in enumerate(attributes)}
         for start in range(0, len(keys), BATCH):
             left = list(keys[start : start + BATCH])
             for attempt in range(1, BATCH_TRIES + 1):
-                wanted = {"Keys": left, "ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
+                wanted = {
+                    "Keys": left,
+                    "ProjectionExpression": ", ".join(names),
+                    "ExpressionAttributeNames": names,
+                    "ConsistentRead": consistent,
+                }
                 answer = self.client.batch_get_item(RequestItems={self.name: wanted})
                 yield from answer["Responses"].get(self.name, ())
                 left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])

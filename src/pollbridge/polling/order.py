@@ -11,11 +11,14 @@ from typing import TypeVar
 from pollbridge.history.connections import ConnectionHead, Place, Round
 from pollbridge.history.heads import DueJob, Heads
 from pollbridge.model import cadence
-from pollbridge.model.cadence import slots_due
+from pollbridge.model.cadence import Slot, slots_due
 from pollbridge.model.job import JobKey
 
 PROBES = 3
 """Requests per tick while the vendor is known to be unreachable."""
+
+MOVED_LIMIT = 50
+"""Jobs at most that are looked for in the next sweep: a sample, when more were moved."""
 
 T = TypeVar("T")
 
@@ -38,6 +41,8 @@ class Order:
     """How many of them an earlier tick left over."""
     stopped: int | None = None
     """The place from which on nothing was looked at."""
+    late: list[JobKey] = field(default_factory=list)
+    """Jobs that are due and that the index does not show yet."""
 
     @property
     def round(self) -> Round | None:
@@ -67,6 +72,18 @@ class Order:
         self.jobs = left[start:] + left[:start] + [job for job in new if job.key not in keys]
         self.overdue = len(left)
 
+    def look_for_late(self, heads: Heads) -> None:
+        """Add jobs that the last sweep moved and that the index should show and does not: it has no bound to its delay.
+
+        Where one is late others may be, so that the tick vouches for nothing.
+        """
+        shown = {job.key for job in self.jobs}
+        hidden = [key for key in self.head.moved if key not in shown]
+        found = heads.known(hidden, consistent=True).values() if hidden else ()
+        late = [job for job in found if job and job.slot.last_due(self.minute) > job.row.entered]
+        self.jobs += late
+        self.late = [job.key for job in late]
+
     def _troubled(self, heads: Heads, name: str) -> list[DueJob]:
         """Jobs to look at, due or not, because their scope is in trouble.
 
@@ -86,6 +103,12 @@ class Order:
             else:
                 jobs += [job for job in within if ailment.back is None or job.row.failures]
         return jobs
+
+    def moved(self, slots: Mapping[JobKey, Slot]) -> tuple[JobKey, ...]:
+        """What the next sweep has to look for, given where this one put jobs."""
+        soon = self.minute + 1
+        due = [key for key, slot in slots.items() if slot.last_due(soon) == soon]
+        return tuple(dict.fromkeys([*self.late, *due]))[:MOVED_LIMIT]
 
     def leave_out(self, keys: Collection[JobKey], renewed: Mapping[JobKey, DueJob]) -> None:
         """Those need no poll; of these, the rows have changed."""
@@ -127,7 +150,7 @@ class Order:
 
     def progress(self, *, dropped: bool) -> tuple[int | None, Round | None]:
         """The tick that is completed, and the round to go on with. `dropped`: an answer among them was not stored."""
-        last, completed = self.round, self.head.completed
+        last, completed, dropped = self.round, self.head.completed, dropped or bool(self.late)
         if not dropped and self.stopped is None:
             return self.minute, None
         if not self.left or self.stopped is None:

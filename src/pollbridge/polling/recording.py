@@ -54,6 +54,8 @@ class Recorder:
     dropped: bool = False
     """An answer was neither recorded nor its failure stored: the tick stays open."""
     changed: list[Changed] = field(default_factory=list)
+    moved: dict[JobKey, Slot] = field(default_factory=dict)
+    """Where jobs were put in the calendar."""
 
     async def answered(self, job: DueJob, snapshot: Snapshot | None, observation: Observation) -> None:
         """The vendor said how the job stands; None when in the very bytes that were recorded last."""
@@ -180,7 +182,7 @@ class Recorder:
             missed=0,
             missed_at=None,
         )
-        self.heads.move(job, slot, row)
+        self._move(job, slot, row)
         return "moved" if slot else "settled"
 
     def _failed(self, job: DueJob, error: PollError, failures: int, missed: int) -> str:
@@ -199,24 +201,29 @@ class Recorder:
         )
         if (slot, new.failures, told, missed) == (job.slot, row.failures, row.error, row.missed):
             return "failed_again"
-        self.heads.move(job, slot, new, poll_error=str(error))
+        self._move(job, slot, new, poll_error=str(error))
         return "put_off"
 
+    def _move(self, job: DueJob, slot: Slot | None, row: DueRow, poll_error: str | None = None) -> None:
+        self.heads.move(job, slot, row, poll_error)
+        if slot:
+            self.moved[job.key] = slot
+
     def _settle(self, job: DueJob) -> str:
-        self.heads.move(job, None, job.row)
+        self._move(job, None, job.row)
         return "settled"
 
     def _still_lost(self, job: DueJob) -> str:
         slot = Slot.of(job.key, cadence.RUNGS[-1])
         if self.clock() - job.row.since >= self.connection.cadence.settle:
-            self.heads.move(job, None, job.row)
+            self._move(job, None, job.row)
             return "settled"
         if slot != job.slot:
-            self.heads.move(job, slot, job.row)
+            self._move(job, slot, job.row)
         return "still_lost"
 
     def _uncover(self, job: DueJob, uncovered: DueJob) -> str:
-        self.heads.move(job, job.slot, uncovered.row)
+        self._move(job, job.slot, uncovered.row)
         return "uncovered"
 
     def record(self, job: DueJob, snapshot: Snapshot | None, observation: Observation) -> str:
@@ -245,7 +252,7 @@ class Recorder:
     def _expire(self, job: DueJob) -> str:
         if self._head(job.key).silent:
             # Nobody asked for the job, and nobody was told of it.
-            self.heads.move(job, None, job.row)
+            self._move(job, None, job.row)
             return "settled"
         self._absent(job, Reason.EXPIRED, None)
         return "expired"
@@ -278,6 +285,8 @@ class Recorder:
         )
         self.report.tell(event)
         self.changed.append((head.key, change.current.state))
+        if slot:
+            self.moved[head.key] = slot
 
     def _last_seen(self, head: Head, row: DueRow, slot: Slot, change: Change) -> datetime | None:
         """The last look before the change: never before the one that brought the version before it."""

@@ -153,6 +153,7 @@ class _Polls:
     async def poll(self) -> tuple[ConnectionHead, list[Told]]:
         """Look at all there is. Returns the connection as the sweep leaves it, and what is to be told of it."""
         await asyncio.to_thread(self.order.fill, self.sweep.heads, self.sweep.name)
+        await asyncio.to_thread(self.order.look_for_late, self.sweep.heads)
         self.report.counts["due"] = len(self.order.jobs)
         down, failing = self.head.health.down, False
         if down and self.order.jobs:
@@ -186,6 +187,7 @@ class _Polls:
             waits_until=None if self.asker.wait is None else self.asker.clock() + self.asker.wait,
             sent=self.asker.pace.told(),
             health=health,
+            moved=self.order.moved(self.recorder.moved),
             in_the_way=self._in_the_way(),
         )
         return left, told
@@ -213,7 +215,7 @@ class _Polls:
             return Outcome.THROTTLED
         if failing:
             return Outcome.FAILING
-        whole = self.order.stopped is None and not self.recorder.dropped
+        whole = self.order.stopped is None and not self.recorder.dropped and not self.order.late
         return Outcome.COMPLETED if whole else Outcome.UNFINISHED
 
     async def _read_lists(self) -> None:
