@@ -292,7 +292,7 @@ def test_a_vendor_that_is_away_has_its_polls_counted_as_failed(deployment: Deplo
 
     deployment.wake("poller", event("poller", "scheduled"))
 
-    assert written() == {"MinutesBehind": 0, "Polls": 1, "PollsFailed": 1}
+    assert written() == {"MinutesBehind": 1, "Polls": 1, "PollsFailed": 1}
 
 
 @pytest.mark.parametrize(("status", "name"), [(200, "Delivered"), (410, "NotDelivered"), (500, "Retried")])
