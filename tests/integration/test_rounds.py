@@ -137,7 +137,7 @@ def test_after_a_long_throttling_the_backlog_is_worked_off_and_over() -> None:
     assert len(asked) < 40
 
 
-@pytest.mark.promise(13)
+@pytest.mark.promise(69)
 def test_after_twenty_minutes_without_a_poller_a_backlog_with_failures_in_it_drains_within_minutes() -> None:
     bench = in_world(fresh=MINUTE)
     bench.follow(*numbered(300))
@@ -156,7 +156,7 @@ def test_after_twenty_minutes_without_a_poller_a_backlog_with_failures_in_it_dra
     assert bench.reasons("j00100")[-1] == ["lost"]
 
 
-@pytest.mark.promise(13)
+@pytest.mark.promise(69)
 def test_failures_that_there_is_no_time_left_to_store_keep_the_tick_open() -> None:
     bench = _bench(JOBS)
     bench.tick()

@@ -582,6 +582,7 @@ def test_a_lease_is_over_at_the_moment_it_names(bench: Bench, early: timedelta, 
         bench.connections.begin("oration", 2, "another", until - early, until + MINUTE)
 
 
+@pytest.mark.promise(69)
 @pytest.mark.parametrize("trouble", [Refused(500), Refused(401), Throttled(timedelta(seconds=30))], ids=str)
 def test_a_vendor_that_was_never_swept_whole_is_ever_further_behind(bench: Bench, trouble: BaseException) -> None:
     watch(bench, "a b c")
