@@ -72,7 +72,7 @@ def test_an_entry_of_the_list_is_its_jobs_poll(vendor: str) -> None:
 
     bench.tick()
 
-    assert [call.kind for call in bench.world.taken()] == ["list"]
+    assert {call.kind for call in bench.world.taken()} == {"list"}
     assert {bench.state(name) for name in [*numbered(3), "found"]} == {"running"}
 
 
@@ -157,10 +157,11 @@ def test_scales_list_may_be_a_bare_array() -> None:
 # After it
 
 
+@pytest.mark.promise(8)
 @vendors
-@pytest.mark.parametrize("created", [timedelta(), timedelta(days=-400), timedelta(days=1)], ids=str)
+@pytest.mark.parametrize("created", [timedelta(), timedelta(hours=-23), timedelta(days=1)], ids=str)
 @pytest.mark.parametrize(("state", "reasons"), [("running", []), ("succeeded", ["state_changed"])])
-def test_what_is_new_later_is_announced_whatever_its_age(
+def test_what_is_new_later_is_announced_though_the_vendors_clock_is_wrong(
     vendor: str, created: timedelta, state: str, reasons: list[str]
 ) -> None:
     bench = known(vendor)
@@ -180,7 +181,8 @@ def test_lists_are_read_as_often_as_configured(vendor: str, minutes: int) -> Non
 
     bench.tick(60)
 
-    assert abs(lists(bench) - 60 // minutes) <= 1
+    read = {call.minute for call in bench.world.taken() if call.listing}
+    assert abs(len(read) - 60 // minutes) <= 1
 
 
 @pytest.mark.parametrize("vendor", ["scale", "mintlify"])
@@ -284,8 +286,7 @@ def _repeated(bench: WorldBench) -> None:
 
 
 def _endless_old(bench: WorldBench) -> None:
-    # Mintlify's list goes on behind full pages only.
-    jobs = list(bench.world.jobs.values())[: 100 if bench.world.vendor == "mintlify" else 3]
+    jobs = list(bench.world.jobs.values())[:3]
     bench.world.following = lambda token: str(int(token or 0) + 1)
     bench.world.page_of = lambda _: jobs
 
@@ -309,8 +310,8 @@ CASES = [
     (vendor, name)
     for vendor in VENDORS
     for name in MISBEHAVIOURS
-    # Mintlify's list has no tokens, and only a full page of a hundred has another behind it.
-    if vendor != "mintlify" or "page 2" in name or name == "endless, always the same"
+    # The pages of MentionLab and Mintlify are counted by us: no token of theirs leads astray.
+    if vendor == "scale" or name not in {"repeated token", "circle"}
 ]
 misbehaviours = pytest.mark.parametrize(("vendor", "name"), CASES)
 
@@ -322,20 +323,15 @@ def _second(bench: WorldBench) -> str:
 def misled(vendor: str, name: str) -> WorldBench:
     """A connection whose scope `p` has three pages of jobs and a list that is no good."""
     bench = in_world(vendor, scopes=["p"])
-    bench.world.page_size = SIZE[vendor]
-    bench.world.add(*jobs_of(vendor), at=START - timedelta(days=1))
+    bench.world.page_size = SIZE
+    bench.world.add(*JOBS, at=START - timedelta(days=1))
     bench.follow("other", scope="q")
     MISBEHAVIOURS[name](bench)
     return bench
 
 
-SIZE = {"mentionlab": 10, "scale": 10, "mintlify": 100}
-"""Entries of a page. A page of Mintlify's that isn't full is the last."""
-
-
-def jobs_of(vendor: str) -> list[str]:
-    """The jobs of two pages and a half."""
-    return numbered(SIZE[vendor] * 5 // 2)
+SIZE, JOBS = 10, numbered(25)
+"""Entries of a page, and the jobs of two pages and a half."""
 
 
 @pytest.mark.promise(10)
@@ -369,8 +365,8 @@ def test_a_list_that_is_no_good_is_no_first_discovery_and_no_absence(vendor: str
 
     assert bench.state("between") == "running"
     assert bench.reasons("new") == [["first_seen"]]
-    assert not any(bench.told(name) for name in jobs_of(vendor))
-    assert all(bench.followed(name) for name in jobs_of(vendor))
+    assert not any(bench.told(name) for name in JOBS)
+    assert all(bench.followed(name) for name in JOBS)
 
 
 @pytest.mark.promise(9)
@@ -385,7 +381,7 @@ def test_a_list_that_turns_bad_later_loses_nothing(vendor: str, name: str) -> No
     bench.miss(60)
     bench.tick(12)
 
-    assert all(bench.reasons(name) == [] and bench.followed(name) for name in jobs_of(vendor))
+    assert all(bench.reasons(name) == [] and bench.followed(name) for name in JOBS)
 
 
 @pytest.mark.promise(10)
