@@ -444,6 +444,8 @@ class Lists:
             covered = reading.listing.by_update and updated is not None and updated <= reply.asked_at
             observation = Observation(reply.asked_at, reply.observed_at, listed.body, body_hash, covered)
             row = rows.get(key)
+            if row and row.row.covered and not covered:
+                row = await self.recorder.uncover(row, row.row.last_seen(row.slot, self.recorder.completed))
             if row:
                 same = row.row.body_hash == body_hash
                 await self.recorder.answered(row, None if same else listed.snapshot, observation)
