@@ -11,7 +11,7 @@ import pytest
 from pollbridge.model.instant import MINUTE, epoch_minute
 from pollbridge.polling.client import Refused, Unreachable
 from pollbridge.polling.report import Outcome
-from tests.kit.faults import Crash, Fault
+from tests.kit.faults import Crash, Fault, throttle
 from tests.kit.sweeping import START
 from tests.kit.world import Job, WorldBench, in_world, numbered
 
@@ -172,6 +172,141 @@ def test_what_is_new_later_is_announced_though_the_vendors_clock_is_wrong(
     assert bench.reasons("new") == [["first_seen", *reasons]]
     assert bench.told("new")[0]["from"] is None
     assert bench.followed("new")
+
+
+def shrinking(vendor: str, requests: int | None = None) -> WorldBench:
+    """A connection whose first job is deleted when the second page of its baseline was asked for."""
+    bench = in_world(vendor, scopes=["p"])
+    bench.world.page_size = 10
+    bench.world.add("gone", *numbered(35), state="succeeded", at=START - timedelta(days=90))
+    bench.world.before = lambda call: (
+        bench.world.delete("gone") if call.what == _second(bench) and ("p", "gone") in bench.world.jobs else None
+    )
+    bench.budget(requests)
+    bench.tick(ROUND if requests else 1)
+    return bench
+
+
+@pytest.mark.promise(5)
+@pytest.mark.promise(59)
+@vendors
+@pytest.mark.parametrize("requests", [None, 2], ids=["in one sweep", "in several"])
+def test_a_job_that_a_shrinking_baseline_skipped_is_recorded_silently(vendor: str, requests: int | None) -> None:
+    bench = shrinking(vendor, requests)
+    assert {name for name in numbered(35) if not bench.recorded(name)} <= {"j00009"}
+    bench.budget()
+
+    bench.miss(60)
+    bench.tick(ROUND)
+
+    assert bench.state("j00009") == "succeeded"
+    assert bench.told("j00009") == []
+
+
+def test_a_job_that_a_baseline_skipped_and_that_ended_since_is_announced() -> None:
+    bench = shrinking("mentionlab")
+    bench.world.update("j00009", state="failed")
+
+    bench.tick(ROUND)
+
+    assert bench.reasons("j00009") == [["first_seen", "state_changed"]]
+
+
+@vendors
+def test_a_running_job_that_a_baseline_skipped_is_told_of_when_it_changes(vendor: str) -> None:
+    bench = shrinking(vendor)
+    bench.world.update("j00009", state="running")
+    bench.miss(60)
+    bench.tick(ROUND)
+    bench.world.update("j00009", state="failed")
+
+    bench.tick(ROUND)
+
+    assert bench.reasons("j00009") == [["state_changed"]]
+
+
+@pytest.mark.promise(8)
+@vendors
+@pytest.mark.parametrize(("age", "told"), [(90, []), (0.9, [["first_seen"]]), (0, [["first_seen"]])])
+def test_after_an_empty_baseline_only_what_is_older_than_any_clock_error_is_silent(
+    vendor: str, age: float, told: list[list[str]]
+) -> None:
+    bench = known(vendor, jobs=0)
+    bench.world.add("there", at=START - timedelta(days=age))
+
+    bench.tick(ROUND)
+
+    assert bench.reasons("there") == told
+    assert bench.state("there") == "running"
+
+
+@pytest.mark.promise(8)
+@vendors
+def test_a_job_that_is_dated_tomorrow_in_the_baseline_silences_no_later_one(vendor: str) -> None:
+    bench = in_world(vendor, scopes=["p"])
+    bench.world.add("tomorrow", at=START + timedelta(days=1))
+    bench.tick(ROUND)
+    bench.world.add("new")
+
+    bench.tick(ROUND)
+
+    assert bench.reasons("new") == [["first_seen"]]
+
+
+def test_a_baseline_of_an_earlier_release_announces_whatever_is_new() -> None:
+    bench = known()
+    for item in bench.aws.client.items.values():
+        item.pop("baseline_until", None)
+    bench.world.add("new", at=START - timedelta(days=400))
+
+    bench.tick(ROUND)
+
+    assert bench.reasons("new") == [["first_seen"]]
+
+
+@pytest.mark.promise(59)
+@vendors
+def test_all_of_a_list_whose_pages_are_shorter_than_asked_for_is_known(vendor: str) -> None:
+    bench = in_world(vendor, scopes=["p"])
+    bench.world.page_size = 50
+    bench.world.add(*numbered(120))
+
+    bench.tick()
+
+    assert [name for name in numbered(120) if not bench.recorded(name)] == []
+
+
+@pytest.mark.promise(59)
+@pytest.mark.parametrize("empty", [1, 7])
+def test_empty_pages_of_scale_that_lead_on_do_not_end_its_list(empty: int) -> None:
+    bench = in_world("scale", scopes=["p"])
+    bench.world.add("j")
+    last = str(empty)
+    bench.world.page_of = lambda token: [bench.world.jobs["p", "j"]] if token == last else []
+    bench.world.following = lambda token: None if token == last else str(int(token or 0) + 1)
+
+    bench.tick()
+
+    assert bench.state("j") == "running"
+
+
+@pytest.mark.promise(59)
+@pytest.mark.parametrize("vendor", ["scale", "mintlify"])
+def test_new_jobs_above_a_page_that_was_read_before_are_found(vendor: str) -> None:
+    bench = known(vendor, jobs=30)
+    bench.world.page_size = 10
+    for n, name in enumerate(numbered(25, "new")):
+        bench.world.add(name, at=bench.now + timedelta(seconds=n))
+    shifts = iter(range(2))
+    bench.world.before = lambda call: (
+        bench.world.add(*numbered(10, f"late{next(shifts, 0)}x"), at=bench.now + timedelta(minutes=9))
+        if call.what in {"10", "20"}
+        else None
+    )
+
+    bench.tick(ROUND)
+
+    assert [name for name in numbered(25, "new") if bench.reasons(name) != [["first_seen"]]] == []
 
 
 @pytest.mark.parametrize("vendor", ["scale", "mintlify"])
@@ -406,6 +541,43 @@ def test_a_scope_whose_list_fails_delays_no_other_scopes_list() -> None:
 
     assert bench.recorded("a", "p") == []
     assert bench.state("b", "q") == "running"
+
+
+@pytest.mark.promise(11)
+@vendors
+def test_a_scope_whose_place_in_its_list_cannot_be_looked_up_costs_its_own_list_only(vendor: str) -> None:
+    bench = in_world(vendor, scopes=["p", "q"])
+    bench.follow("a", scope="p")
+    bench.world.add("b", scope="q")
+    bench.aws.plan = lambda call: (
+        Fault(throttle("GetItem")) if call.operation == "get_item" and call.touches(f"{vendor}#p") else None
+    )
+
+    report = bench.tick()
+
+    assert (bench.state("a", "p"), bench.state("b", "q")) == ("running", "running")
+    assert "a" in bench.jobs_asked()
+    assert (report.outcome, len(report.errors)) == (Outcome.COMPLETED, 1)
+
+
+@pytest.mark.promise(11)
+@pytest.mark.parametrize("vendor", ["scale", "mintlify"])
+@pytest.mark.parametrize("workers", [1, 20])
+@pytest.mark.parametrize("discovery", [5 * MINUTE, 60 * MINUTE], ids=str)
+def test_each_of_many_scopes_has_its_list_read_whole_in_time(vendor: str, workers: int, discovery: timedelta) -> None:
+    scopes = numbered(60, "s")
+    bench = in_world(vendor, scopes=scopes, discovery=discovery)
+    bench.world.page_size = 10
+    for scope in scopes:
+        bench.world.add(*numbered(25), scope=scope, state="succeeded", at=START - timedelta(days=9))
+    bench.budget(12)
+    bench.set(limits=bench.connection.limits.model_copy(update={"concurrency": workers}))
+
+    # 60 lists of four requests, six of which fit into a minute.
+    bench.tick(100)
+
+    known = [(scope, name) for scope in scopes for name in numbered(25) if bench.recorded(name, scope)]
+    assert len(known) == 60 * 25
 
 
 @pytest.mark.promise(2)

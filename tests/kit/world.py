@@ -140,8 +140,8 @@ class World:
     """What the vendor gives at most, whatever it is asked for."""
     bare: bool = False
     """Scale's other form: all jobs in an array."""
-    following: Callable[[str], str] | None = None
-    """A list that leads from each token to this one instead."""
+    following: Callable[[str], str | None] | None = None
+    """A list that leads from each token to this one instead; None: it ends there."""
     page_of: Callable[[str], list[Job]] | None = None
     """A list that shows these jobs for a token instead."""
     before: Callable[[Call], None] = lambda _: None

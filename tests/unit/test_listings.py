@@ -273,7 +273,7 @@ def test_what_stands_beside_an_entry_that_cannot_be_read_is_read_too() -> None:
 
 
 def test_an_entry_reads_the_same_beside_one_that_cannot_be_read() -> None:
-    entry = changed("scale-job", operation="é ] \\ \" , 😀")
+    entry = changed("scale-job", operation='é ] \\ " , 😀')
 
     assert page("scale-job", entry, b"9" * 5_000).jobs == page("scale-job", entry).jobs
 
