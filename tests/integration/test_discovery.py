@@ -619,11 +619,12 @@ def history(bench: WorldBench) -> dict[str, list[tuple[list[str], str, bool]]]:
 @vendors
 def test_entries_that_cannot_be_read_cost_only_themselves(vendor: str) -> None:
     bench = in_world(vendor, scopes=["p"])
-    bench.world.add(*numbered(3), "..")
+    bench.world.add(*numbered(3), "..", "j\r\n", "x" * 2_000)
 
-    bench.tick()
+    report = bench.tick()
 
     assert {bench.state(name) for name in numbered(3)} == {"running"}
+    assert report.counts["unreadable"] == 3
 
 
 def test_a_first_discovery_that_takes_several_sweeps_is_silent_throughout() -> None:

@@ -443,12 +443,8 @@ class Lists:
             # Whose date stands still, or ahead, would not come to the top when it changes.
             covered = reading.listing.by_update and updated is not None and updated <= reply.asked_at
             observation = Observation(reply.asked_at, reply.observed_at, listed.body, body_hash, covered)
-            row = rows.get(key)
-            if row and row.row.covered and not covered:
-                row = await self.recorder.uncover(row, row.row.last_seen(row.slot, self.recorder.completed))
-            if row:
-                same = row.row.body_hash == body_hash
-                await self.recorder.answered(row, None if same else listed.snapshot, observation)
+            if row := rows.get(key):
+                await self._listed(row, listed, observation)
             elif key not in rows:
                 reading.unknown += 1
                 told = reading.is_told(listed.snapshot)
@@ -459,6 +455,13 @@ class Lists:
         if lost:
             raise BrokenList(f"{len(lost)} of its jobs could not be stored")
 
+    async def _listed(self, job: DueJob, listed: Listed, observation: Observation) -> None:
+        """The entry of a followed job."""
+        if job.row.covered and not observation.covered:
+            job = await self.recorder.uncover(job, job.row.last_seen(job.slot, self.recorder.completed))
+        same = job.row.body_hash == observation.body_hash
+        await self.recorder.answered(job, None if same else listed.snapshot, observation)
+
     def _tell(self, scope: str, error: str) -> None:
         self.recorder.report.errors[f"list of {scope}: {error}"] += 1
 
@@ -466,7 +469,7 @@ class Lists:
 def _keyed(page: Page, reading: Reading) -> Iterator[tuple[JobKey, Listed]]:
     for listed in page.jobs:
         with suppress(InvalidJobKey):
-            yield reading.kind.key(JobKey(*reading.stem, listed.id)), listed
+            yield reading.kind.key(JobKey(*reading.stem, listed.id)).askable(), listed
 
 
 def _stem(key: JobKey) -> tuple[str, str, str]:
