@@ -27,7 +27,7 @@ from pydantic import (
 )
 
 from pollbridge.model.change import Reason
-from pollbridge.model.job import State
+from pollbridge.model.job import InvalidJobKey, JobKey, State, clip
 from pollbridge.routing import InvalidPattern, pattern
 from pollbridge.vendors import VENDORS, answer
 from pollbridge.vendors.answer import Vendor
@@ -43,6 +43,9 @@ RESERVED_HEADERS = frozenset(
 class InvalidConfig(ValueError):
     """The configuration cannot be used; the message is one line that names the mistake."""
 
+
+SCOPE_TOLD = 64
+"""Bytes of a wrong scope that an error shows."""
 
 LONGEST = 3650 * 86400
 """Seconds of the longest duration."""
@@ -305,6 +308,19 @@ class Configuration(Section):
             raise ValueError("no connection: add a [vendors.<name>] table")
         for name, destination in self.destinations.items():
             _all_of(f"destinations.{name}.match: connection", destination.match.connection, self.vendors)
+        return self
+
+    @model_validator(mode="after")
+    def _scopes_of_keys(self) -> Configuration:
+        for name, connection in self.vendors.items():
+            kind = min(connection.vendor.kinds, key=len)
+            for field, scopes in {"scopes": connection.scopes, "scope_secrets": connection.scope_secrets}.items():
+                for scope in scopes:
+                    try:
+                        JobKey(name, kind, scope, "1").askable()
+                    except InvalidJobKey as error:
+                        told = f"vendors.{name}.{field}: {clip(scope, SCOPE_TOLD)!r} opens no job key: {error}"
+                        raise ValueError(told) from None
         return self
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,11 +14,14 @@ from pollbridge.config import Configuration
 from pollbridge.history.connections import Connections
 from pollbridge.history.heads import LABELS_LIMIT, Heads, TooManyLabels
 from pollbridge.history.table import LostRace
-from pollbridge.model.job import KEY_LIMIT, InvalidJobKey, JobKey, clip
+from pollbridge.model.job import InvalidJobKey, JobKey, clip
 
 LABEL_NAME_LIMIT = 64
 LABEL_VALUE_LIMIT = 256
 """Bytes."""
+
+KEY_TOLD = 200
+"""Bytes of a refused key that an error shows."""
 
 LABEL_TOLD = 16
 """Bytes of a refused label's name that an error shows."""
@@ -48,11 +52,15 @@ class Watches:
     connections: Connections
 
     def key(self, text: str) -> JobKey:
-        """A printed key as the job it names, in its one spelling. Raises WatchRefused."""
+        """A printed key as the job it names, in its one spelling, which can be asked for. Raises WatchRefused."""
         try:
-            key = JobKey.parse(text)
+            return self._spelled(text).askable()
         except InvalidJobKey as error:
-            raise WatchRefused(f"{clip(text, KEY_LIMIT)!r} is no job key: {error}") from None
+            raise WatchRefused(f"{clip(text, KEY_TOLD)!r} is no job key: {error}") from None
+
+    def _spelled(self, text: str) -> JobKey:
+        """Raises InvalidJobKey, or WatchRefused."""
+        key = JobKey.parse(text)
         connection = self.configuration.vendors.get(key.connection)
         if connection is None:
             known = ", ".join(self.configuration.vendors)
@@ -64,12 +72,14 @@ class Watches:
         return kind.key(key)
 
     def known(self, text: str) -> JobKey:
-        """The same for what is only read or ended: also a job of a connection that is no longer configured."""
+        """The same for what is only read or ended: also a job that is followed and could not be watched any more."""
         try:
             return self.key(text)
         except WatchRefused as refused:
             try:
                 key = JobKey.parse(text)
+                with suppress(WatchRefused):
+                    key = self._spelled(text)
             except InvalidJobKey:
                 raise refused from None
             if self.heads.get(key) is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from math import ceil
 
@@ -17,13 +17,15 @@ from pollbridge.history.table import Table
 from pollbridge.model.instant import MINUTE, read_iso
 from pollbridge.polling.client import Refused, Throttled, Unreachable
 from pollbridge.polling.report import Outcome
-from tests.kit.faults import Faulty
+from tests.kit.faults import Fault, Faulty, throttle
 from tests.kit.sweeping import START
 from tests.kit.world import Call, World, WorldBench, in_world, numbered
 
 pytestmark = pytest.mark.long
 
 DAY = timedelta(days=1)
+NEVER = datetime.min.replace(tzinfo=UTC)
+"""What Go writes for no date."""
 HOURLY = 60 + 5 + 1
 """Ticks in which a whole pass surely begins: an hour after the last, when the scope's discovery comes round."""
 
@@ -213,7 +215,8 @@ def test_a_change_that_was_committed_late_and_deep_is_seen_by_the_next_whole_pas
 @pytest.mark.promise(9)
 def test_a_new_job_that_was_committed_late_and_deep_is_announced_by_the_next_whole_pass() -> None:
     bench = known(150)
-    bench.world.add("late", at=START - 2 * DAY)
+    bench.world.add("late")
+    bench.world.update("late", state="running", at=START - 2 * DAY)
 
     bench.tick(HOURLY)
 
@@ -296,6 +299,194 @@ def on_page(page: str, change: Callable[[], None]) -> Callable[[Call], None]:
             change()
 
     return before
+
+
+def before_each_page(change: Callable[[int], None]) -> Callable[[Call], None]:
+    """Makes a change before each page but the first one; it is told how many were made."""
+    made: list[Call] = []
+
+    def before(call: Call) -> None:
+        if call.listing and call.what != "1":
+            change(len(made))
+            made.append(call)
+
+    return before
+
+
+@pytest.mark.promise(59)
+@pytest.mark.parametrize("shift", [1, 30, 99, 100, 250])
+def test_a_burst_is_seen_whole_while_other_jobs_move_up_between_its_pages(crowd: WorldBench, shift: int) -> None:
+    burst, others = numbered(10_000)[5_000:5_600], numbered(10_000)[6_000:]
+    crowd.world.update(*burst, state="failed")
+    crowd.world.before = before_each_page(
+        lambda n: crowd.world.update(*others[n * shift : (n + 1) * shift], state="pending") if n < 9 else None
+    )
+
+    report = crowd.tick()
+
+    assert {crowd.state(name) for name in burst} == {"failed"}
+    assert report.outcome == Outcome.COMPLETED
+
+
+def test_a_burst_that_others_move_into_costs_a_page_for_each_hundred_of_both_and_few_more(crowd: WorldBench) -> None:
+    burst, others = numbered(10_000)[5_000:5_600], numbered(10_000)[6_000:]
+    crowd.world.update(*burst, state="failed")
+    crowd.world.before = before_each_page(
+        lambda n: crowd.world.update(*others[n * 30 : n * 30 + 30], state="pending") if n < 9 else None
+    )
+
+    crowd.tick()
+
+    lists, singles = cost(crowd)
+    assert lists <= (600 + 9 * 30) // 100 + 6
+    assert singles == 0
+    assert {crowd.state(name) for name in others[:270]} == {"pending"}
+
+
+@pytest.mark.promise(59)
+def test_a_change_that_moves_up_while_the_list_is_read_is_seen_in_that_tick() -> None:
+    bench = known(400)
+    bench.world.update(*numbered(250), state="failed")
+    bench.world.before = on_page("2", lambda: bench.world.update("j00249", state="pending"))
+
+    bench.tick()
+
+    assert bench.state("j00249") == "pending"
+
+
+@pytest.mark.promise(59)
+@pytest.mark.parametrize("place", [0, 50, 99])
+def test_an_old_dated_row_above_newer_ones_does_not_end_a_burst(place: int) -> None:
+    bench = known(600)
+    bench.tick()
+    for n, name in enumerate(numbered(301)):
+        bench.world.update(name, state="failed", at=bench.now + timedelta(seconds=30 - n / 100))
+    old = bench.world.jobs["p", numbered(301)[place]]
+    old.sorted_by, old.updated = old.updated, START - 9 * DAY
+
+    bench.tick()
+
+    assert {bench.state(name) for name in numbered(301)} == {"failed"}
+
+
+@pytest.mark.promise(59)
+def test_a_list_that_always_shifts_by_a_page_ends_and_loses_nothing(crowd: WorldBench) -> None:
+    names = numbered(10_000)
+    crowd.world.update(*names[:150], state="failed")
+    crowd.world.before = before_each_page(
+        lambda n: crowd.world.update(*names[200 + n * 100 : 300 + n * 100], state="pending")
+    )
+    crowd.tick()
+    lists, _ = cost(crowd)
+    crowd.world.before = lambda _: None
+
+    crowd.tick()
+
+    assert lists <= 10
+    assert {crowd.state(name) for name in names[:150]} == {"failed"}
+
+
+# What is vouched for
+
+
+@pytest.mark.promise(8)
+def test_where_a_page_of_jobs_is_dated_tomorrow_nothing_is_vouched_for() -> None:
+    bench = known(300)
+    bench.world.update(*numbered(150), state="failed", at=START + DAY)
+    bench.tick()
+    bench.world.update("j00299", state="succeeded")
+
+    bench.tick(2)
+
+    assert bench.state("j00299") == "succeeded"
+
+
+@pytest.mark.promise(8)
+def test_a_job_dated_tomorrow_is_polled_for_its_date_may_stand_still() -> None:
+    bench = known(300)
+    bench.world.add("new", at=START + DAY)
+    bench.world.update("j00299", state="pending", at=START + DAY)
+    bench.tick()
+    bench.world.update("new", "j00299", state="succeeded", at=START - DAY)
+
+    bench.tick()
+
+    assert (bench.state("new"), bench.state("j00299")) == ("succeeded", "succeeded")
+    assert {"new", "j00299"} <= set(bench.jobs_asked())
+
+
+def test_a_job_whose_change_could_not_be_recorded_is_not_vouched_for() -> None:
+    bench = known(500)
+    refused = throttle("TransactWriteItems")
+    bench.aws.plan = lambda call: (
+        Fault(refused) if call.operation == "transact_write_items" and call.touches("j00300") else None
+    )
+    bench.world.update("j00300", state="failed")
+    bench.tick(2)
+    bench.world.update(*numbered(150), state="pending")
+    bench.aws.plan = lambda _: None
+    bench.tick(1)
+    bench.world.update(*[name for name in numbered(450)[150:] if name != "j00300"], state="pending")
+
+    bench.tick()
+
+    assert bench.state("j00300") == "failed"
+
+
+@pytest.mark.promise(2)
+def test_what_the_list_vouches_for_is_as_old_as_its_first_page() -> None:
+    bench = known(500, fresh=MINUTE)
+    bench.world.update(*numbered(250), state="pending")
+    bench.world.before = lambda call: setattr(bench, "now", bench.now + MINUTE / 6) if call.listing else None
+
+    bench.tick()
+
+    rows = [bench.head(bench.world.key(name)).row for name in numbered(500)[400:]]
+    assert {row.seen for row in rows if row} == {START + 2 * MINUTE}
+
+
+# What it remembers
+
+
+def test_jobs_with_one_date_stay_known_while_nothing_changes(crowd: WorldBench) -> None:
+    crowd.world.update(*spread(150), state="failed")
+    crowd.tick(3)
+    cost(crowd)
+    crowd.world.update("j09999", state="failed")
+
+    crowd.tick()
+
+    assert cost(crowd) == (2, 0)
+
+
+def test_undated_jobs_stay_known_while_nothing_changes() -> None:
+    bench = known(350)
+    for name in numbered(150):
+        job = bench.world.jobs["p", name]
+        job.updated, job.sorted_by = NEVER, START + DAY
+    bench.tick(HOURLY)
+    cost(bench)
+    bench.world.update("j00349", state="failed")
+    bench.world.jobs["p", "j00349"].sorted_by = START + 2 * DAY
+
+    bench.tick()
+
+    assert cost(bench)[0] == 2
+
+
+def test_the_end_of_a_whole_pass_is_not_taken_for_the_top_of_the_list() -> None:
+    """Where nothing is followed any more, nothing but the pass is read until the scope's next turn."""
+    bench = in_world(scopes=["p"], settle=MINUTE)
+    for n, name in enumerate(numbered(800)):
+        bench.world.add(name, state="succeeded", at=START - timedelta(days=1, seconds=n))
+    bench.budget(6)
+    bench.tick(5)
+    assert cost(bench)[0] >= 8
+
+    bench.budget()
+    bench.tick(5)
+
+    assert cost(bench) == (1, 0)
 
 
 # What the list does not show
@@ -500,7 +691,7 @@ def test_whatever_moves_in_the_list_the_gap_that_is_told_is_never_smaller_than_t
         for before, event in pairwise(bench.recorded(name)):
             seen = read_iso(event["last_seen_at"])
             was = [state for since, state in known_since if since <= seen][-1]
-            assert was == event["from"]["state"] or seen < read_iso(before["observed_at"]), event
+            assert was == event["from"]["state"] or seen <= read_iso(before["observed_at"]), event
 
 
 STATES = ["running", "pending", "failed", "succeeded"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -96,9 +97,61 @@ def test_a_list_that_is_always_throttled_keeps_the_polls_back_twice_and_is_then_
         asked += [len(calls)]
 
     assert longest_gap(swept) == 2
-    assert [minute % 16 for minute in lists[2:]] == [0] * len(lists[2:])
+    assert {later - earlier for earlier, later in pairwise(lists[1:])} == {16}
     assert len(lists) >= 70 // 16
     assert bench.troubles() == []
+
+
+@pytest.mark.promise(11)
+@pytest.mark.parametrize("vendor", LISTING)
+@pytest.mark.parametrize("missed", [0, 1, 4])
+@pytest.mark.parametrize("discovery", [5, 7, 16, 48])
+def test_lists_that_were_in_the_way_are_tried_again_in_time_whosever_turn_it_is(
+    vendor: str, discovery: int, missed: int
+) -> None:
+    bench = in_world(vendor, scopes=["p", "q"], fresh=10 * DAY, discovery=discovery * MINUTE)
+    bench.follow("a", "b", scope="r")
+    bench.tick(2)
+    bench.world.fail(Throttled(timedelta(seconds=30)), kind="list")
+    tries = []
+
+    for _ in range(400 // (1 + missed)):
+        bench.tick()
+        tries += [call.minute for call in bench.world.taken() if call.listing]
+        bench.miss(missed)
+
+    assert {later - earlier for earlier, later in pairwise(tries[-5:])} == {-(-16 // (1 + missed)) * (1 + missed)}
+
+
+@pytest.mark.parametrize("vendor", LISTING)
+@pytest.mark.parametrize("discovery", [5, 48])
+def test_lists_that_were_in_the_way_find_what_is_new_once_they_answer(vendor: str, discovery: int) -> None:
+    bench = in_world(vendor, scopes=["p", "q"], fresh=10 * DAY, discovery=discovery * MINUTE)
+    bench.follow("a", "b", scope="r")
+    bench.tick(5)
+    bench.world.fail(Throttled(timedelta(seconds=30)), kind="list")
+    bench.tick(200)
+    bench.world.heal()
+    bench.world.add("new", scope="q")
+
+    bench.tick(17)
+
+    assert bench.reasons("new", "q") == [["first_seen"]]
+
+
+def test_a_list_that_fails_after_it_was_in_the_way_is_tried_as_seldom() -> None:
+    bench = in_world("scale", scopes=["p"], fresh=10 * DAY, discovery=MINUTE)
+    bench.follow("a", scope="r")
+    bench.tick(5)
+    bench.world.fail(Throttled(timedelta(seconds=30)), kind="list")
+    bench.tick(20)
+    bench.world.heal()
+    bench.world.fail(Refused(500), kind="list")
+    bench.world.taken()
+
+    bench.tick(64)
+
+    assert len([call for call in bench.world.taken() if call.listing]) == 4
 
 
 def test_lists_that_take_the_whole_budget_keep_the_polls_back_twice_and_are_then_read_seldom() -> None:

@@ -68,7 +68,11 @@ def test_one_job_is_not_followed_under_two_spellings(watches: Watches) -> None:
         ("oration/job/acme/..", "id"),
         ("oration/job/acme/%zz", "percent"),
         ("oration/job/acme/%ff", "UTF-8"),
-        ("oration/job/acme/" + "x" * 2000, "longer"),
+        ("oration/job/acme/" + "x" * 2000, "its id is longer than 960 bytes"),
+        ("oration/job/" + "x" * 2049 + "/1", "its scope is longer than 960 bytes"),
+        ("oration/job/acme%0D%0A/1", "its scope holds a control character"),
+        ("oration/job/acme\n/1", "its scope holds a control character"),
+        ("oration/job/acme/%7F1", "its id holds a control character"),
         ("scale/job/p/1", "no connection 'scale' here; configured: mentionlab, oration, eu"),
         ("mentionlab/agent-v1/p/1", "mentionlab has no kind 'agent-v1'; it has: job, execution"),
     ],
@@ -78,6 +82,18 @@ def test_a_key_that_cannot_be_watched_is_refused_with_the_reason(watches: Watche
         request(watches, key)
 
     assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 400
+
+
+def test_a_job_that_no_request_can_carry_is_still_read_and_unwatched(watches: Watches) -> None:
+    """It may have been registered before that was refused."""
+    key = JobKey("oration", "job", UUID.lower(), "1\r\n")
+    watches.heads.follow(key, {}, START)
+
+    assert watches.known(f"oration/job/{UUID}/1%0D%0A") == key
+    assert watches.heads.unfollow(key, START)
+    with pytest.raises(WatchRefused, match="control character"):
+        watches.known("oration/job/acme/1%0D%0A")
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,8 @@ class Job:
     created: datetime
     updated: datetime
     listed: bool = True
+    sorted_by: datetime | None = None
+    """What places it in a list ordered by update, where that is not its date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +140,8 @@ class World:
     """What the vendor gives at most, whatever it is asked for."""
     bare: bool = False
     """Scale's other form: all jobs in an array."""
-    following: Callable[[str], str] | None = None
-    """A list that leads from each token to this one instead."""
+    following: Callable[[str], str | None] | None = None
+    """A list that leads from each token to this one instead; None: it ends there."""
     page_of: Callable[[str], list[Job]] | None = None
     """A list that shows these jobs for a token instead."""
     before: Callable[[Call], None] = lambda _: None
@@ -260,8 +262,12 @@ class World:
     def _listed(self, scope: str, request: Request) -> list[Job]:
         jobs = [job for (place, _), job in self.jobs.items() if place == scope and job.listed]
         sort = json.loads(request.body or b"{}").get("sort", [{"field": "createdAt", "direction": "DESC"}])[0]
-        moment = (lambda job: job.updated) if sort["field"] == "updatedAt" else (lambda job: job.created)
-        return sorted(jobs, key=moment, reverse=sort["direction"] == "DESC")
+        by_update = sort["field"] == "updatedAt"
+        return sorted(
+            jobs,
+            key=lambda job: (job.sorted_by or job.updated) if by_update else job.created,
+            reverse=sort["direction"] == "DESC",
+        )
 
 
 @dataclass

@@ -201,6 +201,17 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (connection(scope="p"), "vendors.mentionlab.scope: is no key pollbridge knows"),
     (connection(scopes="p"), "vendors.mentionlab.scopes: wants a list"),
     (connection(scopes=[""]), "vendors.mentionlab.scopes.0: is empty"),
+    (connection(scopes=["p\r\n"]), "vendors.mentionlab.scopes: 'p\\r\\n' opens no job key: its scope holds a control"),
+    (
+        connection(scopes=["p", "\x7f"]),
+        "vendors.mentionlab.scopes: '\\x7f' opens no job key: its scope holds a control",
+    ),
+    (connection(scopes=["."]), "vendors.mentionlab.scopes: '.' opens no job key: its scope is '.', which cannot name"),
+    (connection(scopes=["x" * 2_049]), "x…' opens no job key: its scope is longer than 960 bytes"),
+    (connection(scopes=["x" * 950]), "x…' opens no job key: it is longer than 960 bytes"),
+    (connection(scopes=["é" * 170]), "é…' opens no job key: its scope is longer than 960 bytes, percent-encoded"),
+    (connection(scope_secrets={"p\0": "s"}), "vendors.mentionlab.scope_secrets: 'p\\x00' opens no job key: its scope"),
+    (connection(scope_secrets={"x" * 2_049: "s"}), "vendors.mentionlab.scope_secrets: 'xxx"),
     (connection(scope_secrets="s"), "vendors.mentionlab.scope_secrets: wants a table"),
     (connection(scope_secrets=["p"]), "vendors.mentionlab.scope_secrets: wants a table"),
     (connection(scope_secrets={"": "s"}), "vendors.mentionlab.scope_secrets."),
@@ -273,6 +284,7 @@ def test_a_mistake_is_one_line_that_names_it(values: dict[str, Any], mistake: st
     assert str(error.value).startswith("pollbridge.toml: ")
     assert mistake in str(error.value)
     assert len(str(error.value).splitlines()) == 1
+    assert len(str(error.value)) < 300
 
 
 @pytest.mark.promise(46)

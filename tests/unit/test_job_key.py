@@ -64,8 +64,10 @@ def test_parts_are_percent_decoded(text: str, key: JobKey) -> None:
         ("mentionlab/job/p/%zz", "'%zz' holds a % that starts no percent-encoded byte"),
         ("mentionlab/job/p/%FF", "'%FF' does not decode to UTF-8"),
         ("mentionlab/job/p/\udcff", "not valid UTF-8"),
-        ("mentionlab/job/p/" + "x" * KEY_LIMIT, "longer than 960 bytes"),
-        ("mentionlab/job/p/" + "é" * 180, "longer than 960 bytes"),
+        ("mentionlab/job/p/" + "x" * KEY_LIMIT, "it is longer than 960 bytes"),
+        ("mentionlab/job/p/" + "é" * 180, "its id is longer than 960 bytes"),
+        ("mentionlab/job/p/" + "x" * 2_049, "its id is longer than 960 bytes"),
+        ("mentionlab/job/" + "x" * 2_049 + "/1", "its scope is longer than 960 bytes"),
     ],
 )
 def test_a_wrong_key_is_told_what_is_wrong_with_it(text: str, mistake: str) -> None:
@@ -79,3 +81,18 @@ def test_a_key_may_be_as_long_as_the_limit() -> None:
     prefix = "mentionlab/job/p/"
 
     assert len(str(JobKey.parse(prefix + "x" * (KEY_LIMIT - len(prefix))))) == KEY_LIMIT
+
+
+@pytest.mark.parametrize("character", [chr(code) for code in [*range(0x20), 0x7F]], ids=ascii)
+def test_no_request_can_carry_a_control_character(character: str) -> None:
+    with pytest.raises(InvalidJobKey, match="its scope holds a control character"):
+        JobKey("scale", "job", f"p{character}", "1").askable()
+    with pytest.raises(InvalidJobKey, match="its id holds a control character"):
+        JobKey("scale", "job", "p", f"{character}1").askable()
+
+
+@pytest.mark.parametrize("part", ["a b", "é", "a/b", "%0D%0A", "日本", "\u00a0"])
+def test_a_request_can_carry_anything_else(part: str) -> None:
+    key = JobKey("scale", "job", part, part)
+
+    assert key.askable() == key

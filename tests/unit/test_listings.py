@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -130,7 +131,9 @@ def test_the_creator_is_cut_out_of_an_entry_as_out_of_any_answer(name: str) -> N
         (None, {"currentPage": 1, "totalPages": 3}, "2"),
         ("2", {"currentPage": 2, "totalPages": 3}, "3"),
         ("3", {"currentPage": 3, "totalPages": 3}, None),
-        ("4", {"currentPage": 4, "totalPages": 3}, None),
+        ("3", {"totalPages": 3}, None),
+        # Beyond the last page the vendor may show the last one again.
+        ("4", {"currentPage": 3, "totalPages": 3}, None),
         (None, {"currentPage": 1, "totalPages": 1, "nextPage": 2}, None),
         ("2", {"totalPages": 3}, "3"),
         ("2", {"currentPage": "2", "totalPages": None}, "3"),
@@ -142,6 +145,31 @@ def test_mentionlabs_pages_are_numbered_up_to_the_last(asked: str | None, told: 
     beside = {} if told is ABSENT else {"page": told}
 
     assert page("mentionlab-job", changed("mentionlab-job"), token=asked, **beside).next == following
+
+
+@pytest.mark.promise(59)
+@pytest.mark.parametrize(
+    ("asked", "told", "following"),
+    [
+        (None, {"currentPage": 1, "totalPages": 0}, "2"),
+        (None, {"currentPage": 0, "totalPages": 0}, "2"),
+        ("4", {"currentPage": 4, "totalPages": 3}, "5"),
+        ("3", {"currentPage": 2, "totalPages": 3}, "4"),
+        ("2", {"currentPage": 3, "totalPages": 3}, "3"),
+        ("2", {"currentPage": 1, "totalPages": 3}, "3"),
+        ("3", {"currentPage": "three", "totalPages": "3"}, "4"),
+    ],
+)
+def test_a_count_of_pages_that_contradicts_the_page_does_not_end_mentionlabs_list(
+    asked: str | None, told: object, following: str
+) -> None:
+    assert page("mentionlab-job", changed("mentionlab-job"), token=asked, page=told).next == following
+
+
+@pytest.mark.promise(59)
+@pytest.mark.parametrize("name", ["mentionlab-job", "mintlify-agent-v1"])
+def test_a_page_that_is_shorter_than_asked_for_is_not_the_last(name: str) -> None:
+    assert page(name, *numbered(name, 50)).next == {"mentionlab-job": "2", "mintlify-agent-v1": "50"}[name]
 
 
 def test_mentionlabs_list_ends_with_a_page_of_nothing() -> None:
@@ -183,19 +211,18 @@ def test_a_bare_array_of_scale_is_all_there_is() -> None:
 
 @pytest.mark.parametrize(
     ("skip", "count", "following"),
-    [(None, 100, "100"), ("100", 100, "200"), ("200", 99, None), ("200", 0, None), (None, 12, None)],
+    [(None, 100, "100"), ("100", 100, "200"), ("200", 99, "299"), ("299", 0, None), (None, 12, "12"), (None, 0, None)],
 )
-def test_mintlifys_list_ends_with_a_page_that_is_not_full(skip: str | None, count: int, following: str | None) -> None:
+def test_mintlifys_list_ends_with_a_page_of_nothing(skip: str | None, count: int, following: str | None) -> None:
     answer = page("mintlify-agent-v1", *numbered("mintlify-agent-v1", count), token=skip)
 
     assert (len(answer.jobs), answer.next) == (count, following)
 
 
 def test_a_list_that_goes_in_a_circle_shows_it() -> None:
-    stuck = page("mentionlab-job", changed("mentionlab-job"), token="2", page={"currentPage": 1, "totalPages": 3})
     repeated = page("scale-job", changed("scale-job"), token="t", next_token="t")
 
-    assert (stuck.next, repeated.next) == ("2", "t")
+    assert repeated.next == "t"
 
 
 @pytest.mark.parametrize("name", LISTED)
@@ -213,6 +240,14 @@ UNREADABLE = {
     "object": b"{}",
     "no id": b'{"id":null,"sessionId":{},"status":"completed"}',
     "600 lists": ID + b'"x":' + b"[" * 600 + b"]" * 600 + b"}",
+    "1,500 lists": ID + b'"x":' + b"[" * 1_500 + b"]" * 1_500 + b"}",
+    "100,000 lists": ID + b'"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "100,000 objects": b'{"id":' * 100_000 + b"1" + b"}" * 100_000,
+    "5,000 digits": ID + b'"x":' + b"9" * 5_000 + b"}",
+    "5,000 digits alone": b"9" * 5_000,
+    "latin-1": '{"id":"é"}'.encode("latin-1"),
+    "brackets and quotes in a text": ID + b'"x":"]}[{\\\\\\",\xe9"}',
+    "no JSON": b'{"id" "1"}',
 }
 
 
@@ -222,6 +257,50 @@ def test_an_entry_that_is_no_job_is_passed_over_and_counted(name: str, entry: by
     answer = page(name, entry, changed(name), entry)
 
     assert ([job.id for job in answer.jobs], answer.unreadable) == ([sample_id(name)], 2)
+
+
+@pytest.mark.parametrize("entry", UNREADABLE.values(), ids=UNREADABLE)
+def test_an_entry_that_cannot_be_read_costs_a_bare_array_no_other(entry: bytes) -> None:
+    answer = listing("scale-job").parse(b"[%s, %s ,%s]" % (entry, changed("scale-job"), entry), None)
+
+    assert ([job.id for job in answer.jobs], answer.unreadable) == ([sample_id("scale-job")], 2)
+
+
+def test_what_stands_beside_an_entry_that_cannot_be_read_is_read_too() -> None:
+    answer = page("scale-job", b"9" * 5_000, total_count=2, tags=[], filters=[1, "a", {"b": [2]}], next_token="t")
+
+    assert answer == Page((), "t", unreadable=1)
+
+
+def test_an_entry_reads_the_same_beside_one_that_cannot_be_read() -> None:
+    entry = changed("scale-job", operation='é ] \\ " , 😀')
+
+    assert page("scale-job", entry, b"9" * 5_000).jobs == page("scale-job", entry).jobs
+
+
+MANY = 5_000_000
+FLOODS = {
+    "brackets": b'{"items":[{"x":' + b"[" * MANY,
+    "pairs of brackets": b'{"items":[{"x":[' + b"[]," * (MANY // 3) + b"x]}]}",
+    "commas": b'{"items":[' + b"," * MANY,
+    "quotes": b'{"items":[' + b'"' * MANY,
+    "backslashes": b'{"items":["' + b"\\" * MANY,
+    "escaped quotes": b'{"items":["' + b'\\"' * (MANY // 2),
+    "numbers": b'{"items":[' + b"1," * (MANY // 2) + b"1]}",
+    "objects": b'{"items":[' + b"{}," * (MANY // 3) + b"{}]}",
+    "no objects": b'{"items":[' + b"{0}," * (MANY // 4) + b"{0}]}",
+}
+
+
+@pytest.mark.promise(15)
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
+def test_five_megabytes_of_anything_cost_seconds_at_most(flood: bytes) -> None:
+    begun = time.process_time()
+
+    with pytest.raises(NoAnswer):
+        listing("scale-job").parse(flood, None)
+
+    assert time.process_time() - begun < 10
 
 
 def test_a_page_full_of_what_cannot_be_read_is_not_the_last() -> None:
@@ -251,7 +330,10 @@ NO_LISTS = {case: told for case, told in NO_ANSWERS.items() if case != "list"} |
     "an object for a list": b'{"results":{},"items":{"0":{"id":"canary"}},"allSessions":{}}',
     "text for a list": b'{"results":"canary","items":"canary","allSessions":"canary"}',
     "a list in utf-16": '{"results":[],"items":[],"allSessions":[]}'.encode("utf-16"),
-    "5,000 digits in it": b'{"results":[%(n)b],"items":[%(n)b],"allSessions":[%(n)b]}' % {b"n": b"9" * 5_000},
+    "5,000 digits beside it": b'{"results":[],"items":[],"allSessions":[],"x":%b}' % (b"9" * 5_000),
+    "latin-1 beside it": '{"results":[],"items":[],"allSessions":[],"x":"é"}'.encode("latin-1"),
+    "cut off": b'{"results":[{"id":"1"}],"items":[{"id":"1"}],"allSessions":[{"id":"1"}',
+    "cut off within an entry": b'{"results":[{"id":"1"},{"id":"2',
 }
 
 

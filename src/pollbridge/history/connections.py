@@ -75,6 +75,16 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
+class InTheWay:
+    """The reading of lists keeps all polls from being made."""
+
+    sweeps: int = 0
+    """How many in a row."""
+    tried: int = 0
+    """The minute in which lists were last asked for."""
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionHead:
     """A connection as it stands now; minutes are counted since 1970."""
 
@@ -94,8 +104,7 @@ class ConnectionHead:
     """The last sweep never gave its lease back."""
     moved: tuple[JobKey, ...] = ()
     """Jobs that the last sweep moved in the calendar and that fall due in the next: its index may not show them yet."""
-    in_the_way: int = 0
-    """Sweeps in a row in which the reading of lists kept all polls from being made."""
+    in_the_way: InTheWay = InTheWay()
     health: Health = WELL
     incarnation: str = field(default_factory=lambda: uuid.uuid4().hex)
     version: int = 0
@@ -123,7 +132,7 @@ def connection_of(item: Item) -> ConnectionHead:
         sent=Sent(number(item, "sent"), sent_at) if sent_at else None,
         died="lease_owner" in item,
         moved=tuple(JobKey.parse(key) for key in json.loads(text(item, "moved") or "[]")),
-        in_the_way=number(item, "in_the_way"),
+        in_the_way=InTheWay(number(item, "in_the_way"), number(item, "lists_tried")),
         health=Health.read(text(item, "health")),
         incarnation=text(item, "incarnation") or uuid.uuid4().hex,
         version=number(item, "version"),
@@ -213,6 +222,7 @@ class Connections:
         `entries` are puts of history entries up to `left.version`, written with the rest or not at all.
         """
         round_, waits, sent, version = left.round, left.waits_until, left.sent, left.version
+        lists = left.in_the_way
         told: dict[str, dict[str, Any] | None] = {
             "completed_tick": None if left.completed is None else {"N": str(left.completed)},
             "first_tick": {"N": str(left.first)} if left.completed is None and left.first is not None else None,
@@ -223,7 +233,8 @@ class Connections:
             "sent": {"N": str(sent.count)} if sent else None,
             "sent_at": {"S": sortable(sent.last_at)} if sent else None,
             "moved": {"S": json.dumps([str(key) for key in left.moved])} if left.moved else None,
-            "in_the_way": {"N": str(left.in_the_way)} if left.in_the_way else None,
+            "in_the_way": {"N": str(lists.sweeps)} if lists.sweeps else None,
+            "lists_tried": {"N": str(lists.tried)} if lists.sweeps else None,
             "health": {"S": str(left.health)} if left.health != WELL else None,
             "incarnation": {"S": left.incarnation} if version else None,
             "version": {"N": str(version)} if version else None,

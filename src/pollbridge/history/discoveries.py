@@ -21,7 +21,7 @@ class Pass:
     """A reading of the whole list that isn't at its end yet."""
 
     token: str
-    """Of the page to go on with."""
+    """Of the page to go on with; empty for the first."""
     pages: int
     """Read so far."""
     seen: frozenset[bytes] = frozenset()
@@ -34,6 +34,8 @@ class Discovery:
 
     baseline_done: bool = False
     """One whole pass has been read: what is new from now on is news."""
+    baseline_until: str | None = None
+    """Jobs that the vendor created up to then were there before that pass began."""
     full_at: int | None = None
     """The tick in which the last whole pass ended."""
     mark: str | None = None
@@ -62,6 +64,7 @@ class Discoveries:
         told: dict[str, dict[str, object] | None] = {
             "stamp": {"S": uuid.uuid4().hex[:8]},
             "baseline_done": {"BOOL": True} if discovery.baseline_done else None,
+            "baseline_until": {"S": discovery.baseline_until} if discovery.baseline_until else None,
             "full_at": {"N": str(discovery.full_at)} if discovery.full_at is not None else None,
             "mark": {"S": discovery.mark} if discovery.mark else None,
             "top": {"B": _packed(discovery.top)} if discovery.top else None,
@@ -96,6 +99,7 @@ def discovery_of(item: Item) -> Discovery:
     token = text(item, "cursor")
     return Discovery(
         baseline_done="baseline_done" in item,
+        baseline_until=text(item, "baseline_until"),
         full_at=number(item, "full_at") if "full_at" in item else None,
         mark=text(item, "mark"),
         top=_unpacked(item, "top"),

@@ -31,6 +31,9 @@ CHILDREN_BYTES = 12 * 1024
 INT64 = 2**63
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
 class InvalidJobKey(ValueError):
     """The text is no job key; the message names what to mend."""
 
@@ -48,18 +51,15 @@ class JobKey:
     id: str
 
     def __post_init__(self) -> None:
-        for part, value in (
-            ("connection", self.connection),
-            ("kind", self.kind),
-            ("scope", self.scope),
-            ("id", self.id),
-        ):
+        named = {"connection": self.connection, "kind": self.kind, "scope": self.scope, "id": self.id}
+        for part, value in named.items():
             if not value or value in {".", ".."}:
                 raise InvalidJobKey(f"its {part} is {value!r}, which cannot name anything")
         parts = self.connection + self.kind + self.scope + self.id
         # An ASCII character takes at most three bytes, %XX: most keys need not be printed to be short enough.
         if not (parts.isascii() and 3 * len(parts) + 3 <= KEY_LIMIT) and len(str(self).encode()) > KEY_LIMIT:
-            raise InvalidJobKey(f"it is longer than {KEY_LIMIT} bytes")
+            long = (f"its {part}" for part, value in named.items() if len(quote(value, safe="")) > KEY_LIMIT)
+            raise InvalidJobKey(f"{next(long, 'it')} is longer than {KEY_LIMIT} bytes, percent-encoded")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -69,6 +69,13 @@ class JobKey:
             number = "1 part" if len(parts) == 1 else f"{len(parts)} parts"
             raise InvalidJobKey(f"it has {number}, not the four of <connection>/<kind>/<scope>/<id>")
         return cls(*(_decode(part) for part in parts))
+
+    def askable(self) -> Self:
+        """The key, if a request can carry it. Raises InvalidJobKey: no header holds control characters, nor any URL."""
+        for part, value in (("scope", self.scope), ("id", self.id)):
+            if _CONTROL.search(value):
+                raise InvalidJobKey(f"its {part} holds a control character, which no request can carry")
+        return self
 
     def __str__(self) -> str:
         try:

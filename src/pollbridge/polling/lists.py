@@ -1,7 +1,7 @@
 """The vendors' lists: new jobs are found in them, and each entry is a poll that need not be made.
 
-A short reading takes in the top of a list ordered by update, as far down as there is something new. A whole one,
-at first and then hourly, takes in every page: it is a scope's baseline, and says which jobs the list shows at all.
+A short reading takes in the top of a list ordered by update, down to the first page without news. A whole one, at
+first and then hourly, takes in every page: it is a scope's baseline, and says which jobs the list shows at all.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from math import ceil
 
 from pollbridge.config import Connection
 from pollbridge.history.discoveries import Discoveries, Discovery, Pass, digest
 from pollbridge.history.entries import Observation
 from pollbridge.history.heads import DueJob, Heads
 from pollbridge.model.instant import from_minute, sortable, vendor_moment
-from pollbridge.model.job import InvalidJobKey, JobKey
+from pollbridge.model.job import InvalidJobKey, JobKey, Snapshot
 from pollbridge.polling.asking import Reply, Stopped
 from pollbridge.polling.client import BadAnswer, PollError, Refused, Unreachable
 from pollbridge.polling.recording import Recorder
@@ -41,20 +40,44 @@ FIRST_TRIES = 5
 
 TOKEN_LIMIT = 2048
 
-OVERLAP = timedelta(minutes=5)
-"""How much further down to look than the newest entry of last time: a row may be written late."""
+CLOCK_ERROR = timedelta(days=1)
+"""How far a vendor's clock may be off ours."""
 
 WRITERS = 20
 
 TIES_LIMIT = 2000
 """Entries of one moment that are remembered."""
 
-STALE_LIMIT = 2
-"""Pages in a row that hold nothing new; one may be, when a hundred entries moved up between two requests."""
+STALE_LIMIT = 5
+"""Pages in a row that hold nothing new; some may, when hundreds of entries moved up between two requests."""
+
+TOP_LIMIT = 3
+"""Times that one sweep reads the top of a list, because entries moved up while it was read."""
 
 
 class BrokenList(PollError):
     """The list goes in a circle, repeats itself, or doesn't end."""
+
+
+@dataclass(slots=True)
+class Pages:
+    """Pages of one list that are read one after the other."""
+
+    keys: set[JobKey] = field(default_factory=set)
+    moved: bool = False
+    """An entry came again: others moved up between two requests, and some of them may be above what was read."""
+    stale: int = 0
+    """How many of the last pages held nothing but what came before."""
+
+    def add(self, page: Page, entries: Mapping[JobKey, Listed]) -> None:
+        """Raises BrokenList."""
+        new = entries.keys() - self.keys
+        self.moved = self.moved or len(new) < len(entries)
+        self.keys |= new
+        empty = not page.jobs and not page.unreadable
+        self.stale = 0 if new or empty else self.stale + 1
+        if self.stale >= STALE_LIMIT and page.next is not None:
+            raise BrokenList("its pages repeat themselves")
 
 
 @dataclass(slots=True)
@@ -69,21 +92,20 @@ class Reading:
     begun: datetime
     due: list[DueJob]
     after: Discovery = field(init=False)
-    met: set[JobKey] = field(default_factory=set)
-    """Its jobs, as far as it was read."""
+    met: dict[JobKey, str | None] = field(default_factory=dict)
+    """Its jobs, as far as it was read, and when they had been updated."""
     seen: set[bytes] = field(default_factory=set)
     """Digests of its followed jobs, over all sweeps of a whole reading."""
     standings: list[tuple[datetime | None, bytes]] = field(default_factory=list)
     """Its entries as they stood, and when they were updated, from the top down."""
     newest: datetime | None = None
     calls: int = 0
-    news: int = 0
     unknown: int = 0
     """Its jobs that nobody had registered."""
     hidden: set[JobKey] = field(default_factory=set)
     """Followed jobs that a whole reading did not show."""
     reached: bool = False
-    """All that changed since the last reading has been read."""
+    """All that had changed since the last reading when this one began has been read."""
     complete: bool = False
     """It began at the top, and no news below is left for nobody to read."""
 
@@ -95,12 +117,6 @@ class Reading:
     @property
     def scope(self) -> str:
         return self.stem[2]
-
-    @property
-    def cursor(self) -> datetime | None:
-        """Entries that were updated before this are no news."""
-        mark = vendor_moment(self.before.mark)
-        return mark - OVERLAP if mark else None
 
     def shown(self) -> set[JobKey]:
         """The due jobs of which the list told how they stand, or would have told if they had changed."""
@@ -114,6 +130,29 @@ class Reading:
         mark, updated = vendor_moment(self.before.mark), vendor_moment(listed.updated_at)
         late = mark is None or updated is None or updated >= mark
         return late and _standing(listed) not in self.before.top
+
+    def is_old(self, listed: Listed) -> bool:
+        """Whether the last reading got as far as the entry: those above it are all that changed since."""
+        mark, updated = vendor_moment(self.before.mark), vendor_moment(listed.updated_at)
+        return mark is not None and updated is not None and updated <= mark
+
+    def is_told(self, snapshot: Snapshot) -> bool:
+        """Whether a job that nobody registered is announced: it came after the baseline began, or ended after that."""
+        until, created = vendor_moment(self.before.baseline_until), vendor_moment(snapshot.created_at)
+        if not self.before.baseline_done or until is None or created is None or created > until:
+            return self.before.baseline_done
+        said = (snapshot.finished_at, snapshot.state_since, snapshot.updated_at)
+        ended = next((moment for moment in map(vendor_moment, said) if moment), None)
+        return snapshot.state.terminal and ended is not None and ended > until
+
+    def begin_baseline(self, page: Page) -> None:
+        """Note the newest moment that the vendor names: what it created up to then is not new."""
+        moments = [moment for listed in page.jobs for moment in _moments(listed.snapshot)]
+        known = vendor_moment(self.after.baseline_until)
+        if moments:
+            # In the vendor's own time; but what it dates ahead must not make all that comes until then old.
+            newest = min(max(moments), self.begun)
+            self.after = replace(self.after, baseline_until=max(newest, known or newest).isoformat())
 
 
 @dataclass(slots=True)
@@ -134,6 +173,8 @@ class Lists:
     """Every job of the connection that is followed."""
     pages: int
     """How many pages whole readings may take in this sweep: the polls need some of what the limits allow."""
+    overdue: bool = False
+    """They have not been read for long: each is now, whether its turn came or not."""
     failures: list[PollError] = field(default_factory=list)
     calls: int = 0
     uncovered: dict[JobKey, DueJob] = field(default_factory=dict)
@@ -146,46 +187,60 @@ class Lists:
         kinds = [(name, kind, kind.listing) for name, kind in self.connection.vendor.kinds.items() if kind.listing]
         scopes = dict.fromkeys(self.connection.scopes)
         readings = [(*kind, scope) for kind in kinds for scope in scopes]
+        # Each is first in its turn: where there is not enough for all, none is always the last.
+        start = self.minute % len(readings) if readings else 0
+        readings = readings[start:] + readings[:start]
         return set().union(*await in_parallel(readings, self._scope, self.connection.pace.concurrency))
 
     async def _scope(self, list_: tuple[str, Kind, Listing, str]) -> set[JobKey]:
         kind_name, kind, listing, scope = list_
         stem = (self.name, kind_name, kind.canonical(scope))
-        before = await asyncio.to_thread(self.discoveries.get, self.name, stem[2])
+        try:
+            before = await asyncio.to_thread(self.discoveries.get, self.name, stem[2])
+        except Exception as error:  # noqa: BLE001 - one list never harms the others
+            self._tell(scope, f"how far it was read could not be looked up: {type(error).__name__}")
+            return set()
         due = [job for job in self.due.values() if _stem(job.key) == stem]
         reading = Reading(kind, listing, stem, before or Discovery(), self.recorder.clock(), due)
-        try:
-            await self._read(reading, new=before is None)
-        except Stopped:
-            pass  # What was read counts; the next sweep goes on.
-        except PollError as error:
-            self._tell(reading, str(error))
-            self.failures.append(error)
-            if not _passing(error):
-                reading.complete = False
-                reading.after = replace(reading.after, unfinished=None)
-        except Exception as error:  # noqa: BLE001 - one list never harms the polls
-            reading.complete = False
-            reading.after = replace(reading.after, unfinished=None)
-            self._tell(reading, f"it could not be read: {type(error).__name__}")
+        await self._try(reading, new=before is None)
         if reading.complete and listing.by_update and not self.recorder.dropped:
             self._remember(reading)
         if reading.after != before:
             try:
                 await asyncio.to_thread(self.discoveries.save, self.name, stem[2], before, reading.after)
             except Exception as error:  # noqa: BLE001 - what was read stands, and is read again
-                self._tell(reading, f"how far it was read could not be stored: {type(error).__name__}")
+                self._tell(scope, f"how far it was read could not be stored: {type(error).__name__}")
         shown = reading.shown()
-        silent = shown - reading.met
+        silent = shown - reading.met.keys()
         vouched = [job for job in due if job.key in silent and not self.recorder.stays(job)]
-        await in_parallel(vouched, self._vouched_for, WRITERS)
+
+        async def vouch_for(job: DueJob) -> None:
+            """The list would have shown a change: as good as an answer that says what was recorded last."""
+            if self.scopes.asker.time_left() > 0:
+                now = self.recorder.clock()
+                await self.recorder.answered(job, None, Observation(reading.begun, now, None, job.row.body_hash))
+
+        await in_parallel(vouched, vouch_for, WRITERS)
         return shown
 
-    async def _vouched_for(self, job: DueJob) -> None:
-        """The list would have shown a change: as good as an answer that says what was recorded last."""
-        if self.scopes.asker.time_left() > 0:
-            now = self.recorder.clock()
-            await self.recorder.answered(job, None, Observation(now, now, None, job.row.body_hash))
+    async def _try(self, reading: Reading, *, new: bool) -> None:
+        """Read the list as far as it can be. What was read before it failed counts."""
+        try:
+            await self._read(reading, new=new)
+        except Stopped:
+            pass  # The next sweep goes on.
+        except PollError as error:
+            self._tell(reading.scope, str(error))
+            self.failures.append(error)
+            unfinished = reading.after.unfinished
+            if not _passing(error):
+                reading.complete = False
+            if not _passing(error) or (unfinished and not unfinished.pages):
+                reading.after = replace(reading.after, unfinished=None)
+        except Exception as error:  # noqa: BLE001 - one list never harms the polls
+            reading.complete = False
+            reading.after = replace(reading.after, unfinished=None)
+            self._tell(reading.scope, f"it could not be read: {type(error).__name__}")
 
     async def _read(self, reading: Reading, *, new: bool) -> None:
         before, ordered = reading.before, reading.listing.by_update
@@ -196,17 +251,14 @@ class Lists:
         # A turn may have fallen into a wait, or its reading may have failed.
         missed = age is not None and age >= interval + WHOLE_EVERY
         turn = self._turn(reading.scope, interval if before.baseline_done else min(interval, FIRST_TRIES))
-        asked = new or missed or turn
-        if before.unfinished:
-            if before.mark and (covered or asked):
-                await self._short(reading)
+        asked = new or missed or turn or self.overdue
+        whole = before.unfinished is not None or (asked and (aged or not before.baseline_done))
+        if ordered and (before.mark or (before.baseline_done and not whole)) and (asked or covered):
+            await self._short(reading)
+        if whole:
             await self._whole(reading, before.unfinished)
-        elif asked and (aged or not before.baseline_done):
-            await self._whole(reading)
         elif asked and not ordered:
             await self._whole(reading, early=True)
-        elif (before.mark or before.baseline_done) and (asked or covered):
-            await self._short(reading)
 
     def _turn(self, scope: str, interval: int) -> bool:
         """Whether the scope's turn came since the last tick; scopes take turns within the interval, in minutes."""
@@ -215,58 +267,84 @@ class Lists:
         return any((minute - phase) % interval == 0 for minute in range(last + 1, self.minute + 1))
 
     async def _short(self, reading: Reading) -> None:
-        """From the top of a list ordered by update to where nothing is new: ⌈k/100⌉ + 1 pages for k changes."""
-        token: str | None = None
-        while True:
-            page, fresh = await self._page(reading, token)
-            news = sum(reading.is_news(listed) for listed in fresh.values())
-            reading.news += news
-            all_new = 0 < news == len(page.jobs)
-            overlap = reading.calls < ceil(reading.news / PAGE) + 1 and not _behind(page, reading.cursor)
-            if page.next is None or not (all_new or overlap):
+        """From the top of a list ordered by update down to the first page without news.
+
+        ⌈k/100⌉ + 1 pages for k changes, and more where entries move up meanwhile: those are above what was read.
+        """
+        for _ in range(TOP_LIMIT):
+            if not (moved := await self._from_top(reading)):
                 break
+        reading.complete = True
+        reading.reached = reading.reached and not moved
+
+    async def _from_top(self, reading: Reading) -> bool:
+        """Down to the first page without news, or to an entry that has not moved since it was met.
+
+        Returns whether entries moved up between two of its pages.
+        """
+        met, pages, token = dict(reading.met), Pages(), None
+        while True:
+            page, entries, fresh = await self._page(reading, token)
+            pages.add(page, entries)
+            lowest = next(reversed(entries), None)
+            unmoved = lowest in met and met[lowest] == entries[lowest].updated_at
+            # What was met on an earlier page says nothing, nor does an old entry above newer ones.
+            down = page.next is None or (bool(fresh) and not any(map(reading.is_news, fresh.values())))
+            if down:
+                reading.reached = page.next is None or any(map(reading.is_old, fresh.values()))
+            if down or unmoved:
+                return pages.moved
             if reading.calls >= PAGES_LIMIT:
                 raise BrokenList(f"it has no end within {PAGES_LIMIT} pages")
             token = page.next
-        reading.reached = reading.complete = True
 
     async def _whole(self, reading: Reading, last: Pass | None = None, *, early: bool = False) -> None:
         """Every page, in as many sweeps as it takes; `early`: only down to where all is known, and older below."""
-        token, pages = (last.token, last.pages) if last else (None, 0)
-        tokens, stale = {token}, 0
-        reading.complete = last is None
+        token, count = (last.token or None, last.pages) if last else (None, 0)
+        tokens, pages = {token}, Pages()
+        reading.complete = reading.complete or not count
+        if not count and not early:
+            # Whoever finds no room in this sweep does not wait for the next turn.
+            reading.after = replace(reading.after, unfinished=Pass("", 0, frozenset(reading.seen)))
         self._rows = await self._all_rows()
         while self.pages > 0:
             self.pages -= 1
             unknown = reading.unknown
-            page, fresh = await self._page(reading, token)
-            pages += 1
-            stale = 0 if fresh else stale + 1
-            reading.reached = reading.reached or (last is None and _behind(page, reading.cursor))
+            page, entries, fresh = await self._page(reading, token)
+            count += 1
+            pages.add(page, entries)
+            if not reading.before.baseline_done:
+                reading.begin_baseline(page)
             if page.next is None:
+                if reading.listing.by_update and pages.moved:
+                    await self._from_top(reading)
                 await self._finish(reading)
                 break
-            if early and reading.unknown == unknown and _newest_first(page):
+            if early and fresh and reading.unknown == unknown and _newest_first(page):
                 reading.after = replace(reading.after, unfinished=None)
                 break
             if len(page.next) > TOKEN_LIMIT or not page.next.isascii():
                 raise BrokenList("its next page has no name that can be asked for")
             if page.next in tokens:
                 raise BrokenList("its pages go in a circle")
-            if stale >= STALE_LIMIT:
-                raise BrokenList("its pages repeat themselves")
-            if pages >= PAGES_LIMIT:
+            if count >= PAGES_LIMIT:
                 raise BrokenList(f"it has no end within {PAGES_LIMIT} pages")
             token = page.next
             tokens.add(token)
-            reading.after = replace(reading.after, unfinished=Pass(token, pages, frozenset(reading.seen)))
+            reading.after = replace(reading.after, unfinished=Pass(token, count, frozenset(reading.seen)))
 
     async def _finish(self, reading: Reading) -> None:
         """The last page of a whole reading was read."""
         before = reading.before.full_at
         young = before is not None and self.minute - before < WHOLE_EVERY
+        # Of an empty list we know no moment of the vendor's own.
+        until = reading.after.baseline_until or (reading.begun - CLOCK_ERROR).isoformat()
         reading.after = replace(
-            reading.after, unfinished=None, baseline_done=True, full_at=before if young else self.minute
+            reading.after,
+            unfinished=None,
+            baseline_done=True,
+            baseline_until=reading.before.baseline_until if reading.before.baseline_done else until,
+            full_at=before if young else self.minute,
         )
         if not reading.listing.by_update or self._rows is None:
             return
@@ -286,16 +364,18 @@ class Lists:
         if reading.newest is None:
             return
         mark = min(reading.newest, reading.begun)
-        # The first page, and what has the very moment of the mark: a next reading cannot tell it by its date.
+        # The first page, and what has the very moment of the mark, or none: a next reading cannot tell it by its date.
         first = [standing for _, standing in reading.standings[:PAGE]]
-        tied = [standing for updated, standing in reading.standings if updated and updated >= mark]
+        tied = [standing for updated, standing in reading.standings if updated is None or updated >= mark]
         top = frozenset((*first, *tied[:TIES_LIMIT]))
         if sortable(mark) == reading.before.mark and len(top | reading.before.top) <= TIES_LIMIT:
             top |= reading.before.top
         reading.after = replace(reading.after, mark=sortable(mark), top=top)
 
-    async def _page(self, reading: Reading, token: str | None) -> tuple[Page, dict[JobKey, Listed]]:
-        """One page, taken in. Returns it with those of its entries that were not on a page before."""
+    async def _page(
+        self, reading: Reading, token: str | None
+    ) -> tuple[Page, dict[JobKey, Listed], dict[JobKey, Listed]]:
+        """One page, taken in. Returns it with its entries, and those of them that were not met before."""
         reply = await self._ask(reading, token)
         try:
             page = reading.listing.parse(reply.body, token)
@@ -310,22 +390,22 @@ class Lists:
             entries.setdefault(key, listed)
         self.recorder.report.counts["unreadable"] += page.unreadable + len(page.jobs) - len(entries)
         fresh = {key: listed for key, listed in entries.items() if key not in reading.met}
-        reading.seen |= {digest(str(key)) for key in fresh if key in self.due or key in (self._rows or ())}
+        reading.seen |= {digest(str(key)) for key in entries if key in self.due or key in (self._rows or ())}
         dated = [moment for listed in fresh.values() if (moment := vendor_moment(listed.updated_at))]
         reading.newest = max([*dated, *([reading.newest] if reading.newest else [])], default=None)
         reading.standings += [(vendor_moment(listed.updated_at), _standing(listed)) for listed in fresh.values()]
         await self._take_in(reading, reply, fresh)
-        reading.met |= fresh.keys()
-        return page, fresh
+        reading.met |= {key: listed.updated_at for key, listed in fresh.items()}
+        return page, entries, fresh
 
     async def _ask(self, reading: Reading, token: str | None) -> Reply:
         request, scope = reading.listing.request(reading.scope, token), self.scopes[reading.scope]
         reading.calls += 1
         try:
-            reply = await self.scopes.ask(reading.scope, request, listing=True)
+            reply = await self.scopes.ask(reading.scope, request, listing=True, closes=False)
         except Refused as error:
             # The second question goes to a job, once one is due: the key may be good for jobs and not for lists.
-            if not refuses_key(error) or scope.closed or (not scope.renewed and await self._follows(reading)):
+            if not refuses_key(error) or scope.closed or await self._follows(reading):
                 raise
             reply = await self.scopes.ask(reading.scope, request, listing=True)
         self.calls += 1
@@ -363,13 +443,11 @@ class Lists:
             # Whose date stands still, or ahead, would not come to the top when it changes.
             covered = reading.listing.by_update and updated is not None and updated <= reply.asked_at
             observation = Observation(reply.asked_at, reply.observed_at, listed.body, body_hash, covered)
-            row = rows.get(key)
-            if row:
-                same = row.row.body_hash == body_hash
-                await self.recorder.answered(row, None if same else listed.snapshot, observation)
+            if row := rows.get(key):
+                await self._listed(row, listed, observation)
             elif key not in rows:
                 reading.unknown += 1
-                told = reading.before.baseline_done
+                told = reading.is_told(listed.snapshot)
                 if not await self.recorder.discovered(key, listed.snapshot, observation, told=told):
                     lost.append(key)
 
@@ -377,14 +455,21 @@ class Lists:
         if lost:
             raise BrokenList(f"{len(lost)} of its jobs could not be stored")
 
-    def _tell(self, reading: Reading, error: str) -> None:
-        self.recorder.report.errors[f"list of {reading.scope}: {error}"] += 1
+    async def _listed(self, job: DueJob, listed: Listed, observation: Observation) -> None:
+        """The entry of a followed job."""
+        if job.row.covered and not observation.covered:
+            job = await self.recorder.uncover(job, job.row.last_seen(job.slot, self.recorder.completed))
+        same = job.row.body_hash == observation.body_hash
+        await self.recorder.answered(job, None if same else listed.snapshot, observation)
+
+    def _tell(self, scope: str, error: str) -> None:
+        self.recorder.report.errors[f"list of {scope}: {error}"] += 1
 
 
 def _keyed(page: Page, reading: Reading) -> Iterator[tuple[JobKey, Listed]]:
     for listed in page.jobs:
         with suppress(InvalidJobKey):
-            yield reading.kind.key(JobKey(*reading.stem, listed.id)), listed
+            yield reading.kind.key(JobKey(*reading.stem, listed.id)).askable(), listed
 
 
 def _stem(key: JobKey) -> tuple[str, str, str]:
@@ -396,10 +481,10 @@ def _standing(listed: Listed) -> bytes:
     return digest(f"{listed.id} {listed.updated_at}")
 
 
-def _behind(page: Page, cursor: datetime | None) -> bool:
-    """Whether the page reaches down to entries that were updated before the cursor."""
-    dated = [moment for listed in page.jobs if (moment := vendor_moment(listed.updated_at))]
-    return cursor is not None and bool(dated) and min(dated) < cursor
+def _moments(snapshot: Snapshot) -> Iterator[datetime]:
+    """The moments that an entry names."""
+    named = ("created_at", "started_at", "updated_at", "finished_at", "state_since")
+    return (moment for name in named if (moment := vendor_moment(getattr(snapshot, name))))
 
 
 def _newest_first(page: Page) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from pollbridge.config import Connection
-from pollbridge.history.connections import ConnectionHead, Connections, NotBegun, connection_pk
+from pollbridge.history.connections import ConnectionHead, Connections, InTheWay, NotBegun, connection_pk
 from pollbridge.history.discoveries import Discoveries
 from pollbridge.history.entries import Entries, Observation
 from pollbridge.history.heads import DueJob, Heads
@@ -46,7 +46,7 @@ IN_THE_WAY = 2
 """Sweeps in a row in which lists kept all polls from being made; from then on they are read but seldom."""
 
 READ_ANYWAY = 16
-"""Minutes between two tries of such lists."""
+"""Minutes between two tries of such lists, whichever scope's turn it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +203,14 @@ class _Polls:
         except Exception as error:  # noqa: BLE001 - the last write says it too
             self.report.errors[f"how long to wait could not be stored: {type(error).__name__}"] += 1
 
-    def _in_the_way(self) -> int:
+    def _in_the_way(self) -> InTheWay:
         """For how many sweeps lists have been throttled, or took all that the limits let through, before any poll."""
         throttled = any(isinstance(error, Throttled) for error in self.verdict.lists)
         if self.order.stopped == 0 and (throttled or (self.lists_read and self.asker.wait is None)):
-            return self.head.in_the_way + 1
-        return 0 if self.lists_read else self.head.in_the_way
+            return InTheWay(self.head.in_the_way.sweeps + 1, self.minute)
+        if self.lists_read:
+            return InTheWay()
+        return replace(self.head.in_the_way, tried=self.minute) if self.verdict.lists else self.head.in_the_way
 
     def _outcome(self, *, failing: bool) -> Outcome:
         if self.asker.wait is not None:
@@ -220,7 +222,8 @@ class _Polls:
 
     async def _read_lists(self) -> None:
         """What the lists tell needs no poll."""
-        if self.head.in_the_way >= IN_THE_WAY and self.minute % READ_ANYWAY:
+        in_the_way = self.head.in_the_way.sweeps >= IN_THE_WAY
+        if in_the_way and self.minute - self.head.in_the_way.tried < READ_ANYWAY:
             return
         lists = Lists(
             self.sweep.name,
@@ -234,6 +237,7 @@ class _Polls:
             {job.key: job for job in self.order.jobs if job.key not in self.looked},
             self._followed,
             pages=max(1, int(self.sweep.connection.pace.per_minute // 2)),
+            overdue=in_the_way,
         )
         self.order.leave_out(await lists.read(), lists.uncovered)
         self.verdict.lists = lists.failures

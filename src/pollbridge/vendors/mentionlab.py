@@ -136,10 +136,10 @@ def parse_execution(body: bytes) -> Seen:
 
 def parse_list(body: bytes, page: str | None) -> Page:
     answer = read_list(ListAnswer, body)
-    told = answer.page or PageAnswer()
-    current = told.current or int(page or 1)
-    last = not answer.results or (told.total is not None and current >= told.total)
-    return page_of(answer.results, parse_job, None if last else str(current + 1))
+    told, asked = answer.page or PageAnswer(), int(page or 1)
+    # A page that holds jobs and is beyond the total, or is counted in another way than ours, may not be the last.
+    last = not answer.results or (asked >= (told.current or asked) == told.total)
+    return page_of(answer.results, parse_job, None if last else str(asked + 1))
 
 
 MENTIONLAB = Vendor(

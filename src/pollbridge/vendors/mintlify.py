@@ -119,8 +119,8 @@ def parse_v1(body: bytes) -> Seen:
 
 def parse_list_v1(body: bytes, skip: str | None) -> Page:
     sessions = read_list(ListAnswer, body).sessions
-    # No total and no cursor: a page that is not full is the last.
-    return page_of(sessions, parse_v1, str(int(skip or 0) + TAKE) if len(sessions) >= TAKE else None)
+    # No total and no cursor, and a page may be shorter than asked for: only an empty one is surely the last.
+    return page_of(sessions, parse_v1, str(int(skip or 0) + len(sessions)) if sessions else None)
 
 
 def parse_v2(body: bytes) -> Seen:
