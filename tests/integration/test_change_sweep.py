@@ -354,6 +354,19 @@ def test_a_change_that_moves_up_while_the_list_is_read_is_seen_in_that_tick() ->
     assert bench.state("j00249") == "pending"
 
 
+def test_what_moved_up_is_polled_singly_when_the_top_cannot_be_read_again() -> None:
+    bench = known(400)
+    bench.world.update(*numbered(250), state="failed")
+    bench.world.before = on_page("2", lambda: bench.world.update("j00249", state="pending"))
+    tops = iter([None])
+    bench.world.troubles.append(lambda call: next(tops, Refused(500)) if call.what == "1" else None)
+
+    bench.tick()
+
+    assert bench.state("j00249") == "pending"
+    assert "j00249" in bench.jobs_asked()
+
+
 @pytest.mark.promise(59)
 @pytest.mark.parametrize("place", [0, 50, 99])
 def test_an_old_dated_row_above_newer_ones_does_not_end_a_burst(place: int) -> None:

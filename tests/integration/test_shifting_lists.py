@@ -86,7 +86,7 @@ def announced(event: dict[str, Any]) -> bool:
 @pytest.mark.promise(59)
 @pytest.mark.parametrize("vendor", ["mentionlab", "scale", "mintlify"])
 @pytest.mark.parametrize("apart", [timedelta(), MINUTE], ids=["one date", "a minute apart"])
-@settings(max_examples=250)
+@settings(max_examples=25)
 @given(page_size=st.integers(1, 30), first=moves, later=moves)
 def test_whatever_moves_between_two_pages_no_job_is_lost_or_invented(
     vendor: str,

@@ -104,6 +104,8 @@ class Reading:
     """Its jobs that nobody had registered."""
     hidden: set[JobKey] = field(default_factory=set)
     """Followed jobs that a whole reading did not show."""
+    down: bool = False
+    """It was read down to where nothing is new, and to where the last reading got."""
     reached: bool = False
     """All that had changed since the last reading when this one began has been read."""
     complete: bool = False
@@ -275,7 +277,7 @@ class Lists:
             if not (moved := await self._from_top(reading)):
                 break
         reading.complete = True
-        reading.reached = reading.reached and not moved
+        reading.reached = reading.down and not moved
 
     async def _from_top(self, reading: Reading) -> bool:
         """Down to the first page without news, or to an entry that has not moved since it was met.
@@ -291,7 +293,7 @@ class Lists:
             # What was met on an earlier page says nothing, nor does an old entry above newer ones.
             down = page.next is None or (bool(fresh) and not any(map(reading.is_news, fresh.values())))
             if down:
-                reading.reached = page.next is None or any(map(reading.is_old, fresh.values()))
+                reading.down = page.next is None or any(map(reading.is_old, fresh.values()))
             if down or unmoved:
                 return pages.moved
             if reading.calls >= PAGES_LIMIT:
