@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pollbridge.config import Connection
 from pollbridge.history.discoveries import Discoveries, Discovery, Pass, digest
@@ -39,9 +39,6 @@ FIRST_TRIES = 5
 """Minutes between two tries, at most, until a whole reading was made."""
 
 TOKEN_LIMIT = 2048
-
-CLOCK_ERROR = timedelta(days=1)
-"""How far a vendor's clock may be off ours."""
 
 WRITERS = 20
 
@@ -139,13 +136,14 @@ class Reading:
         return mark is not None and updated is not None and updated <= mark
 
     def is_told(self, snapshot: Snapshot) -> bool:
-        """Whether a job that nobody registered is announced: it came after the baseline began, or ended after that."""
-        until, created = vendor_moment(self.before.baseline_until), vendor_moment(snapshot.created_at)
-        if not self.before.baseline_done or until is None or created is None or created > until:
+        """Whether a job that nobody registered is announced.
+
+        Not what the baseline finds, nor what only its second reading finds, unless the vendor created it meanwhile.
+        """
+        if self.before.baseline_done or self.after.full_at is None:
             return self.before.baseline_done
-        said = (snapshot.finished_at, snapshot.state_since, snapshot.updated_at)
-        ended = next((moment for moment in map(vendor_moment, said) if moment), None)
-        return snapshot.state.terminal and ended is not None and ended > until
+        until, created = vendor_moment(self.after.baseline_until), vendor_moment(snapshot.created_at)
+        return until is not None and created is not None and created > until
 
     def begin_baseline(self, page: Page) -> None:
         """Note the newest moment that the vendor names: what it created up to then is not new."""
@@ -315,39 +313,38 @@ class Lists:
             page, entries, fresh = await self._page(reading, token)
             count += 1
             pages.add(page, entries)
-            if not reading.before.baseline_done:
+            if not reading.before.baseline_done and reading.after.full_at is None:
                 reading.begin_baseline(page)
             if page.next is None:
                 if reading.listing.by_update and pages.moved:
                     await self._from_top(reading)
-                await self._finish(reading)
-                break
+                await self._finish(reading, several=count - (not page.jobs) > 1)
+                if reading.after.unfinished is None:
+                    break
+                token, count, tokens, pages = None, 0, {None}, Pages()
+                continue
             if early and fresh and reading.unknown == unknown and _newest_first(page):
                 reading.after = replace(reading.after, unfinished=None)
                 break
-            if len(page.next) > TOKEN_LIMIT or not page.next.isascii():
-                raise BrokenList("its next page has no name that can be asked for")
-            if page.next in tokens:
-                raise BrokenList("its pages go in a circle")
-            if count >= PAGES_LIMIT:
-                raise BrokenList(f"it has no end within {PAGES_LIMIT} pages")
-            token = page.next
-            tokens.add(token)
+            token = _next(page.next, tokens, count)
             reading.after = replace(reading.after, unfinished=Pass(token, count, frozenset(reading.seen)))
 
-    async def _finish(self, reading: Reading) -> None:
-        """The last page of a whole reading was read."""
+    async def _finish(self, reading: Reading, *, several: bool) -> None:
+        """The last page of a whole reading was read; `several` pages can have moved between two requests.
+
+        Then a baseline is read twice: a row that moved up behind our back would be announced as new later.
+        """
         before = reading.before.full_at
         young = before is not None and self.minute - before < WHOLE_EVERY
-        # Of an empty list we know no moment of the vendor's own.
-        until = reading.after.baseline_until or (reading.begun - CLOCK_ERROR).isoformat()
+        again = several and not reading.before.baseline_done and reading.after.full_at is None
         reading.after = replace(
             reading.after,
-            unfinished=None,
-            baseline_done=True,
-            baseline_until=reading.before.baseline_until if reading.before.baseline_done else until,
+            unfinished=Pass("", 0, frozenset(reading.seen)) if again else None,
+            baseline_done=not again,
             full_at=before if young else self.minute,
         )
+        if again:
+            return
         if not reading.listing.by_update or self._rows is None:
             return
         covered = [job for job in self._rows.values() if job.row.covered and _stem(job.key) == reading.stem]
@@ -466,6 +463,18 @@ class Lists:
 
     def _tell(self, scope: str, error: str) -> None:
         self.recorder.report.errors[f"list of {scope}: {error}"] += 1
+
+
+def _next(token: str, tokens: set[str | None], count: int) -> str:
+    """The token of the next page, after so many. Raises BrokenList."""
+    if len(token) > TOKEN_LIMIT or not token.isascii():
+        raise BrokenList("its next page has no name that can be asked for")
+    if token in tokens:
+        raise BrokenList("its pages go in a circle")
+    if count >= PAGES_LIMIT:
+        raise BrokenList(f"it has no end within {PAGES_LIMIT} pages")
+    tokens.add(token)
+    return token
 
 
 def _keyed(page: Page, reading: Reading) -> Iterator[tuple[JobKey, Listed]]:
