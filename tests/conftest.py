@@ -1,10 +1,13 @@
 """Fake credentials for every test, and the table in moto for those that want one."""
 
 from collections.abc import Iterator
+from threading import RLock
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from moto import mock_aws
+from moto.core.botocore_stubber import BotocoreStubber
 
 from pollbridge.aws import client
 from pollbridge.history.table import Table
@@ -15,6 +18,20 @@ from tests.kit.table import create_table
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("searching", deadline=None)
 settings.load_profile("steady")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_request_at_a_time() -> Iterator[None]:
+    """moto copies its tables for a transaction while other threads write them: RuntimeError, once in thirty."""
+    lock, process_request = RLock(), BotocoreStubber.process_request
+
+    def one_at_a_time(self: BotocoreStubber, request: Any) -> Any:
+        with lock:
+            return process_request(self, request)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BotocoreStubber, "process_request", one_at_a_time)
+        yield
 
 
 @pytest.fixture(autouse=True)
